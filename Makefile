@@ -1,0 +1,59 @@
+# Everything a developer does is one of these words. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_NO_INSTALLER_METADATA := 1
+export SAM_CLI_TELEMETRY := 0
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types imports template build unit pins clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready  ## make the virtual environment (.venv) with every pinned package
+
+$(VENV)/.ready: requirements/dev.txt $(wildcard */pyproject.toml layers/*/pyproject.toml)
+	@echo "setting up .venv (once; about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer; set PYTHON=python3.11")'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e layers/darkroom -e agent -e cli -e local
+	@touch $@
+
+demo: setup  ## run the main job on the local cloud: images appear in demo-output/
+	@$(BIN)/darkroom demo
+
+test: lint types imports template build unit  ## everything that decides whether a change lands
+
+lint: setup  ## style and format
+	ruff check .
+	ruff format --check .
+
+types: setup  ## types, strict
+	mypy
+
+imports: setup  ## who may import whom
+	lint-imports
+
+template: setup  ## the SAM templates
+	sam validate --lint --template sam/template.yaml
+	sam validate --lint --template sam/runtime.yaml
+
+build: setup  ## what `sam deploy` would upload
+	sam build --template sam/template.yaml --build-dir .aws-sam/build --cached --parallel
+
+unit: setup  ## all tests
+	pytest
+
+UV_COMPILE := uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+pins: setup  ## bring every requirements file up to date
+	$(UV_COMPILE) --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+	$(UV_COMPILE) --python-version 3.13 --python-platform aarch64-manylinux2014 -c requirements/dev.txt \
+	  --excludes layers/darkroom/excludes.txt layers/darkroom/requirements.in -o layers/darkroom/requirements.txt
+	$(UV_COMPILE) --python-version 3.13 -c requirements/dev.txt agent/requirements.in -o agent/requirements.txt
+
+clean:  ## remove what the other words made
+	rm -rf $(VENV) .aws-sam build demo-output .*_cache
