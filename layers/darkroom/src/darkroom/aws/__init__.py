@@ -1,0 +1,1 @@
+"""The ports on AWS. Each adapter takes the boto3 client that it uses."""

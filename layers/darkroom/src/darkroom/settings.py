@@ -1,0 +1,74 @@
+"""The environment of the functions, read once and typed. Nothing else reads `os.environ`."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+PREFIX = "DARKROOM_"
+
+
+class SettingsError(Exception):
+    """The environment lacks a variable, or one has a value of the wrong kind."""
+
+
+class Settings(BaseModel):
+    """A group of settings: field `tasks_table` is the variable `DARKROOM_TASKS_TABLE`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings.
+
+        Raises:
+            SettingsError: variables are missing or wrong; all are named.
+        """
+        names = {field: PREFIX + field.upper() for field in cls.model_fields}
+        values = {field: environment[name] for field, name in names.items() if environment.get(name)}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = [f"{names[str(fault['loc'][0])]}: {fault['msg']}" for fault in error.errors()]
+            raise SettingsError("; ".join(faults)) from error
+
+
+class TableSettings(Settings):
+    """Where the tasks are."""
+
+    tasks_table: str
+
+
+class ApiSettings(TableSettings):
+    """What the API needs."""
+
+    output_bucket: str
+    runtimes_path: str
+    task_deadline_seconds: int
+
+    @property
+    def task_deadline(self) -> timedelta:
+        """How long an accepted task may take."""
+        return timedelta(seconds=self.task_deadline_seconds)
+
+
+class RouterSettings(Settings):
+    """What the router needs."""
+
+    tasks_topic_arn: str
+    completions_topic_arn: str
+    event_bus: str
+    announcements_table: str
+
+
+class SweepSettings(TableSettings):
+    """What the sweeper needs."""
+
+    lapse_seconds: int
+
+    @property
+    def lapse(self) -> timedelta:
+        """How long after its lease ran out a task's message is given up for lost."""
+        return timedelta(seconds=self.lapse_seconds)

@@ -1,0 +1,99 @@
+"""Accepting a task: from what a caller asks for to what the table holds."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from darkroom.errors import FieldError, UnknownRuntimeError, UnsupportedTaskError
+from darkroom.models import to_text
+from darkroom.ports import BlobStore, RuntimeRegistry, TaskStore
+from darkroom.requests import TaskRequest
+from darkroom.runtimes import TASK_TYPES, Runtime
+from darkroom.tasks import Task
+
+INLINE_CONTENT = 200_000
+"""The largest content, in bytes of JSON, that travels in messages. SNS and SQS take 262,144 bytes in all."""
+
+
+@dataclass(frozen=True)
+class Submissions:
+    """The use case: checks a request against the runtimes there are and writes the task.
+
+    On the warm path this costs one write. `deadline` is how long an accepted task may take until it expires.
+    """
+
+    store: TaskStore
+    blobs: BlobStore
+    registry: RuntimeRegistry
+    bucket: str
+    deadline: timedelta
+
+    def submit(self, request: TaskRequest, owner: str, now: datetime) -> Task:
+        """Accept a task.
+
+        Raises:
+            UnknownRuntimeError: no runtime has that name, or serves that model.
+            UnsupportedTaskError: the runtime cannot do that type of task, or serves another model.
+            TaskConflictError: the id belongs to an unfinished task with another body.
+        """
+        runtime = self._runtime(request)
+        task = Task(
+            owner=owner,
+            id=request.id,
+            runtime=runtime.name,
+            type=request.type,
+            prefix=request.prefix,
+            output_location=f"s3://{self.bucket}/{request.prefix}/{request.id}",
+            fingerprint=request.fingerprint,
+            created_at=now,
+            expires_at=now + self.deadline,
+            content=request.content,
+            context=request.context,
+            model=request.model,
+            routed_by_model=request.runtime is None and runtime.model == request.model,
+        )
+        return self.store.submit(self._claim_check(task))
+
+    def _runtime(self, request: TaskRequest) -> Runtime:
+        runtime = _find(self.registry.all(), request) or _find(self.registry.refresh(), request)
+        if runtime is None:
+            raise _unknown(request, sorted(self.registry.all()))
+        if not runtime.can_do(request.type):
+            able = ", ".join(sorted(TASK_TYPES[runtime.type]))
+            message = f"the runtime {runtime.name!r} ({runtime.type}) does {able}; not {request.type}"
+            raise UnsupportedTaskError(fields=[FieldError(request.paths["type"], message)])
+        if not runtime.can_load(request.model):
+            message = f"the runtime {runtime.name!r} serves {runtime.model!r} only; it has no dynamicModel"
+            raise UnsupportedTaskError(fields=[FieldError(request.paths["model"], message)])
+        return runtime
+
+    def _claim_check(self, task: Task) -> Task:
+        """Large contents wait in the bucket; the task holds a link to them.
+
+        No prefix can begin with a dot, so no output ever lies among them.
+        """
+        data = json.dumps(task.content).encode()
+        if len(data) <= INLINE_CONTENT:
+            return task
+        link = f"s3://{self.bucket}/.requests/{task.owner}/{task.id}/{to_text(task.created_at)}.json"
+        self.blobs.put(link, data, "application/json")
+        return task.model_copy(update={"content": None, "content_ref": link})
+
+
+def _find(runtimes: Mapping[str, Runtime], request: TaskRequest) -> Runtime | None:
+    """The runtime that the request names; or, where it names a model, the one that serves it, else one that can."""
+    if request.runtime is not None:
+        return runtimes.get(request.runtime)
+    able = [r for r in runtimes.values() if r.can_do(request.type)]
+    static = [r for r in able if r.model == request.model and not r.dynamic_model]
+    return next(iter(static or [r for r in able if r.model == request.model or r.dynamic_model]), None)
+
+
+def _unknown(request: TaskRequest, names: list[str]) -> UnknownRuntimeError:
+    known = ", ".join(names) or "none is deployed yet"
+    if request.runtime is not None:
+        message = f"there is no runtime {request.runtime!r}; there is: {known}"
+        return UnknownRuntimeError(fields=[FieldError(request.paths["runtime"], message)])
+    message = f"no runtime serves {request.model!r}; runtimes: {known}"
+    return UnknownRuntimeError(fields=[FieldError(request.paths["model"], message)])

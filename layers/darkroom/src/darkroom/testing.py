@@ -1,0 +1,123 @@
+"""The ports in memory, for tests and for those who build on the domain.
+
+`tests/contract` runs them and the real ones through the same suites.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+
+from darkroom.callbacks import Callback
+from darkroom.errors import TaskConflictError, TransitionRefusedError
+from darkroom.events import TaskEvent
+from darkroom.runtimes import Runtime
+from darkroom.tasks import Change, Refusal, Task, TaskKey, TaskStatus, changed, check
+
+
+class InMemoryTaskStore:
+    """A `TaskStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[TaskKey, Task] = {}
+        self._lock = Lock()
+
+    def submit(self, task: Task) -> Task:
+        """See `TaskStore.submit`."""
+        with self._lock:
+            old = self._tasks.get(task.key)
+            if old is not None and not old.status.ended:
+                if old.fingerprint != task.fingerprint:
+                    raise TaskConflictError
+                return old
+            if old is not None:
+                task = task.model_copy(update={"attempt": old.attempt})
+            self._tasks[task.key] = task
+            return task
+
+    def get(self, key: TaskKey) -> Task | None:
+        """See `TaskStore.get`."""
+        return self._tasks.get(key)
+
+    def apply(self, key: TaskKey, change: Change) -> Task:
+        """See `TaskStore.apply`."""
+        with self._lock:
+            task = self._tasks.get(key)
+            refusal = check(task, change)
+            if task is None or refusal is not None:
+                raise TransitionRefusedError(refusal or Refusal.UNKNOWN, task)
+            self._tasks[key] = changed(task, change)
+            return self._tasks[key]
+
+    def due(self, now: datetime) -> Iterator[Task]:
+        """See `TaskStore.due`."""
+        return iter([t for t in self._tasks.values() if not t.status.ended and t.expires_at <= now])
+
+    def lapsed(self, before: datetime) -> Iterator[Task]:
+        """See `TaskStore.lapsed`."""
+        running = [t for t in self._tasks.values() if t.status is TaskStatus.RUNNING]
+        return iter([t for t in running if t.lease_until is not None and t.lease_until < before])
+
+
+class InMemoryBlobStore:
+    """A `BlobStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def put(self, link: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+        """See `BlobStore.put`."""
+        del content_type, metadata
+        self.files[link] = data
+
+    def get(self, link: str) -> bytes:
+        """See `BlobStore.get`."""
+        try:
+            return self.files[link]
+        except KeyError:
+            raise FileNotFoundError(link) from None
+
+
+@dataclass
+class InMemoryRuntimeRegistry:
+    """A `RuntimeRegistry` of what `deployed` holds; `all` sees it as it was at the last refresh."""
+
+    deployed: dict[str, Runtime] = field(default_factory=dict)
+    refreshes: int = 0
+    _seen: Mapping[str, Runtime] | None = None
+
+    def all(self) -> Mapping[str, Runtime]:
+        """See `RuntimeRegistry.all`."""
+        return self.refresh() if self._seen is None else self._seen
+
+    def refresh(self) -> Mapping[str, Runtime]:
+        """See `RuntimeRegistry.refresh`."""
+        self.refreshes += 1
+        self._seen = dict(self.deployed)
+        return self._seen
+
+
+@dataclass
+class Recorder:
+    """A `TaskQueue`, `EventBus`, `Completions` and `Workflows` that keeps what it is given."""
+
+    dispatched: list[Task] = field(default_factory=list)
+    events: list[TaskEvent] = field(default_factory=list)
+    callbacks: list[tuple[Callback, Mapping[str, str]]] = field(default_factory=list)
+    answers: list[tuple[str, Task]] = field(default_factory=list)
+
+    def dispatch(self, task: Task) -> None:
+        """See `TaskQueue.dispatch`."""
+        self.dispatched.append(task)
+
+    def put(self, event: TaskEvent) -> None:
+        """See `EventBus.put`."""
+        self.events.append(event)
+
+    def publish(self, callback: Callback, attributes: Mapping[str, str]) -> None:
+        """See `Completions.publish`."""
+        self.callbacks.append((callback, attributes))
+
+    def answer(self, token: str, task: Task) -> None:
+        """See `Workflows.answer`."""
+        self.answers.append((token, task))
