@@ -1,8 +1,9 @@
 """What the domain needs of the world. `darkroom.aws` has the real ones, `darkroom.testing` those in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from darkroom.callbacks import Callback
 from darkroom.events import TaskEvent
@@ -90,3 +91,13 @@ class Workflows(Protocol):
 
     def answer(self, token: str, task: Task) -> None:
         """Tell the execution that gave this token how its task ended. One that no longer waits is left alone."""
+
+
+class Once(Protocol):
+    """Does things once, however often they are asked for."""
+
+    def do(self, event_id: UUID, action: Callable[[], None]) -> None:
+        """Run the action, unless it was done under this id before.
+
+        An action that raises counts as not done.
+        """

@@ -114,6 +114,22 @@ class Task(Model):
         """What names the task."""
         return TaskKey(self.owner, self.id)
 
+    def public(self) -> JsonObject:
+        """The task as its owner sees it: JSON values, without what only the parts need."""
+        return self.model_dump(mode="json", exclude=_INTERNAL)
+
+
+_INTERNAL = {
+    "owner",
+    "fingerprint",
+    "content",
+    "content_ref",
+    "routed_by_model",
+    "task_token",
+    "dispatch",
+    "lease_until",
+}
+
 
 class Guard(StrEnum):
     """A condition, beside the state, under which a change is allowed."""

@@ -3,10 +3,11 @@
 `tests/contract` runs them and the real ones through the same suites.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
+from uuid import UUID
 
 from darkroom.callbacks import Callback
 from darkroom.errors import TaskConflictError, TransitionRefusedError
@@ -121,3 +122,16 @@ class Recorder:
     def answer(self, token: str, task: Task) -> None:
         """See `Workflows.answer`."""
         self.answers.append((token, task))
+
+
+class InMemoryOnce:
+    """A `Once` that remembers ids in a set."""
+
+    def __init__(self) -> None:
+        self._done: set[UUID] = set()
+
+    def do(self, event_id: UUID, action: Callable[[], None]) -> None:
+        """See `Once.do`."""
+        if event_id not in self._done:
+            action()
+            self._done.add(event_id)

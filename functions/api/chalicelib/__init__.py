@@ -1,0 +1,1 @@
+"""What the API's routes stand on, in the folder where Chalice looks for it."""

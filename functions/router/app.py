@@ -1,0 +1,69 @@
+"""Turns each change of the tasks table into the messages and events that it calls for."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from darkroom.announcements import Announcements
+from darkroom.aws.clients import client
+from darkroom.aws.once import TableOnce
+from darkroom.aws.publishers import EventBridgeBus, SnsCompletions, SnsTaskQueue, StepFunctionsWorkflows
+from darkroom.aws.task_store import from_item
+from darkroom.settings import RouterSettings
+from darkroom.tasks import Task
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+settings = RouterSettings.from_environment()
+once = TableOnce(client("dynamodb"), settings.announcements_table)
+announcements = Announcements(
+    queue=SnsTaskQueue(client("sns"), settings.tasks_topic_arn),
+    bus=EventBridgeBus(client("events"), settings.event_bus),
+    completions=SnsCompletions(client("sns"), settings.completions_topic_arn),
+    workflows=StepFunctionsWorkflows(client("stepfunctions")),
+    once=once,
+)
+processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Tell every change in the batch; those that could not be told come again."""
+    once.register(context)
+    return process_partial_response(event, route, processor, context)
+
+
+def route(record: DynamoDBRecord) -> None:
+    """Tell one change."""
+    images = record.raw_event["dynamodb"]
+    if "NewImage" not in images:  # its time to live is over
+        return
+    old = from_item(images["OldImage"]) if "OldImage" in images else None
+    task = from_item(images["NewImage"])
+    logger.append_keys(task_id=task.id)
+    change = announcements.tell(old, task)
+    logger.info(
+        "change_told", extra={"status": task.status, "attempt": task.attempt, "dispatched": change.dispatch}
+    )
+    if change.ended:
+        measure(task)
+
+
+def measure(task: Task) -> None:
+    """Count an end, and how long the task waited and ran."""
+    started, ended = task.started_at or task.finished_at, task.finished_at
+    if started is None or ended is None:
+        return
+    metrics.add_dimension("runtime", task.runtime)
+    metrics.add_dimension("status", task.status)
+    metrics.add_metric("TasksFinished", MetricUnit.Count, 1)
+    metrics.add_metric("QueueTime", MetricUnit.Seconds, (started - task.created_at).total_seconds())
+    metrics.add_metric("RunTime", MetricUnit.Seconds, (ended - started).total_seconds())
+    metrics.flush_metrics(raise_on_empty_metrics=True)
