@@ -30,10 +30,6 @@ class Callback(Model):
             error=task.error,
         )
 
-    def to_json(self) -> str:
-        """The message's text; `error` stands in it on failure only."""
-        return self.model_dump_json(exclude={"error"} if self.error is None else None)
-
 
 def callback_attributes(task: Task) -> dict[str, str]:
     """The attributes that subscribers can filter by."""

@@ -13,6 +13,7 @@
     │   └── TaskNotFoundError       the caller has no task of that id
     ├── TransitionRefusedError      a task's state does not allow the change; `refusal` says why
     ├── MessageError                a message that is not one of ours
+    ├── BlobTooLargeError           a file is larger than its reader takes
     └── ExecutionError              running a task went wrong
         ├── TaskFailedError         it will go wrong again: the task ends
         └── TaskInterruptedError    it may go right elsewhere or later: the task is tried again
@@ -98,6 +99,10 @@ class TransitionRefusedError(DarkroomError):
 
 class MessageError(DarkroomError):
     """The message is not one of Darkroom's."""
+
+
+class BlobTooLargeError(DarkroomError):
+    """The file is too large."""
 
 
 class ExecutionError(DarkroomError):

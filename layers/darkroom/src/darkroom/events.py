@@ -74,10 +74,6 @@ class TaskEvent(Model):
         known = {name: getattr(task, name) for name in cls.model_fields if name in Task.model_fields}
         return cls(event_id=event_id(task), **known)
 
-    def to_json(self) -> str:
-        """The detail's text."""
-        return self.model_dump_json(exclude_none=True)
-
 
 def event_id(task: Task) -> UUID:
     """The id of the event that the task reached its status, derived from what makes it one of a kind."""

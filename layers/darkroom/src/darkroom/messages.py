@@ -11,10 +11,10 @@ from darkroom.tasks import Task, TaskError, TaskKey, TaskType, Timings
 M = TypeVar("M", bound=BaseModel)
 
 
-class TaskMetadata(BaseModel):
+class TaskMetadata(Model):
     """What the guide calls a task's metadata, with what names it in the table."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")  # a newer sender may say more
 
     id: str
     runtime: str
@@ -30,13 +30,13 @@ class TaskMetadata(BaseModel):
         return TaskKey(self.owner, self.id)
 
 
-class TaskMessage(BaseModel):
+class TaskMessage(Model):
     """A task on the `tasks` topic and in a runtime's queue.
 
     It brings a task to an agent's notice; what is to be done, the agent reads from the task that it claims.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")  # a newer sender may say more
 
     metadata: TaskMetadata
     content: JsonObject | None = None
@@ -70,10 +70,6 @@ class TaskMessage(BaseModel):
             MessageError: it is none.
         """
         return _read(cls, text)
-
-    def to_json(self) -> str:
-        """The message's text."""
-        return self.model_dump_json(exclude_none=True)
 
 
 def routing_attributes(task: Task) -> dict[str, str]:
@@ -118,10 +114,6 @@ class TaskResult(Model):
             MessageError: it is none.
         """
         return _read(cls, text)
-
-    def to_json(self) -> str:
-        """The result's text."""
-        return self.model_dump_json(exclude_none=True)
 
 
 def _read(model: type[M], text: str) -> M:

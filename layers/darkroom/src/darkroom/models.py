@@ -27,3 +27,9 @@ class Model(BaseModel):
     """A value: it never changes, and a field that it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        """The value as JSON text; optional fields that are absent are left out."""
+        fields = type(self).model_fields.items()
+        absent = {name for name, field in fields if field.default is None and getattr(self, name) is None}
+        return self.model_dump_json(exclude=absent)

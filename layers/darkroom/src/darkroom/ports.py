@@ -47,11 +47,19 @@ class BlobStore(Protocol):
     def put(self, link: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
         """Write a file, or write it again."""
 
-    def get(self, link: str) -> bytes:
+    def create(self, link: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+        """Write a file that is not there yet.
+
+        Raises:
+            FileExistsError: there is one.
+        """
+
+    def get(self, link: str, limit: int | None = None) -> bytes:
         """Read a file.
 
         Raises:
             FileNotFoundError: there is none.
+            BlobTooLargeError: it has more than `limit` bytes.
         """
 
 

@@ -51,7 +51,7 @@ class Submissions:
             content=request.content,
             context=request.context,
             model=request.model,
-            routed_by_model=request.runtime is None and runtime.model == request.model,
+            routed_by_model=request.runtime is None and not runtime.dynamic_model,
         )
         return self.store.submit(self._claim_check(task))
 

@@ -10,7 +10,7 @@ from threading import Lock
 from uuid import UUID
 
 from darkroom.callbacks import Callback
-from darkroom.errors import TaskConflictError, TransitionRefusedError
+from darkroom.errors import BlobTooLargeError, TaskConflictError, TransitionRefusedError
 from darkroom.events import TaskEvent
 from darkroom.runtimes import Runtime
 from darkroom.tasks import Change, Refusal, Task, TaskKey, TaskStatus, changed, check
@@ -71,12 +71,21 @@ class InMemoryBlobStore:
         del content_type, metadata
         self.files[link] = data
 
-    def get(self, link: str) -> bytes:
+    def create(self, link: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+        """See `BlobStore.create`."""
+        if link in self.files:
+            raise FileExistsError(link)
+        self.put(link, data, content_type, metadata)
+
+    def get(self, link: str, limit: int | None = None) -> bytes:
         """See `BlobStore.get`."""
         try:
-            return self.files[link]
+            data = self.files[link]
         except KeyError:
             raise FileNotFoundError(link) from None
+        if limit is not None and len(data) > limit:
+            raise BlobTooLargeError
+        return data
 
 
 @dataclass

@@ -1,0 +1,46 @@
+"""Real servers on loopback for the adapters' contracts."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from samtranslator.yaml_helper import yaml_parse
+
+from darkroom.aws.task_store import DynamoTaskStore
+from darkroom.ports import TaskStore
+from darkroom.testing import InMemoryTaskStore
+
+TEMPLATE = Path(__file__).parents[2] / "sam" / "template.yaml"
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Callable[..., Any]]:
+    """Makes boto3 clients that speak to an emulated AWS over HTTP."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    session = boto3.session.Session("test", "test", region_name="eu-west-1")
+    yield partial(session.client, endpoint_url=f"http://{host}:{port}")
+    server.stop()
+
+
+@pytest.fixture
+def dynamo_store(aws: Callable[..., Any]) -> DynamoTaskStore:
+    """An empty table exactly as the template declares it."""
+    declared = yaml_parse(TEMPLATE.read_text())["Resources"]["TasksTable"]["Properties"]
+    create = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
+    client, name = aws("dynamodb"), f"tasks-{uuid4().hex}"
+    client.create_table(TableName=name, **{key: declared[key] for key in create})
+    return DynamoTaskStore(client, name)
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def store(request: pytest.FixtureRequest) -> TaskStore:
+    """Each store in turn, empty."""
+    memory = request.param == "memory"
+    return InMemoryTaskStore() if memory else request.getfixturevalue("dynamo_store")
