@@ -1,0 +1,71 @@
+"""Every message and event has a schema and examples, and they agree with the code."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+
+from darkroom.callbacks import Callback
+from darkroom.events import SOURCE, EventType, TaskEvent
+from darkroom.messages import TaskMessage, TaskResult
+from darkroom.tasks import Task
+from events.generate import MODELS, SCHEMAS, schema
+
+EXAMPLES = Path(__file__).parents[2] / "events" / "examples"
+
+KINDS: dict[str, tuple[str, type[BaseModel]]] = {
+    "callback-succeeded": ("callback.v1", Callback),
+    "callback-failed": ("callback.v1", Callback),
+    "task-message": ("task-message.v1", TaskMessage),
+    "task-result-succeeded": ("task-result.v1", TaskResult),
+    "task-result-failed": ("task-result.v1", TaskResult),
+    **{event: ("task-event.v1", TaskEvent) for event in EventType},
+}
+
+
+def example(name: str) -> Any:
+    return json.loads((EXAMPLES / f"{name}.json").read_text())
+
+
+def payload(name: str) -> Any:
+    """What the schema speaks of: an event's detail, or the message itself."""
+    whole = example(name)
+    return whole["detail"] if name in set(EventType) else whole
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_committed_schema_is_what_the_model_says(name: str) -> None:
+    assert (SCHEMAS / f"{name}.json").read_text() == schema(name), "run `make schemas`"
+
+
+def test_every_example_is_known_and_every_kind_has_one() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.json")} == set(KINDS)
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == set(MODELS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_example_fits_its_schema_and_is_read_and_written_unchanged(name: str) -> None:
+    kind, model = KINDS[name]
+    Draft202012Validator(json.loads((SCHEMAS / f"{kind}.json").read_text())).validate(payload(name))
+
+    assert json.loads(model.model_validate(payload(name)).to_json()) == payload(name)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("event", EventType)
+def test_an_events_envelope_names_its_source_and_type(event: EventType) -> None:
+    whole = example(event)
+
+    assert (whole["source"], whole["detail-type"]) == (SOURCE, event)
+    assert TaskEvent.model_validate(whole["detail"]).detail_type is event
+
+
+@pytest.mark.parametrize("kind", ["task-message.v1", "task-event.v1", "callback.v1"])
+def test_what_the_code_makes_fits_the_schema(kind: str, make_task: Callable[..., Task]) -> None:
+    task = make_task(context=None)
+    made = {"task-message.v1": TaskMessage, "task-event.v1": TaskEvent, "callback.v1": Callback}[kind].of(task)
+
+    Draft202012Validator(json.loads(schema(kind))).validate(json.loads(made.to_json()))
