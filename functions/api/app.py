@@ -72,7 +72,6 @@ def get_health() -> dict[str, Any]:
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of API Gateway."""
     answer: dict[str, Any] = app(event, context)
@@ -85,6 +84,7 @@ def _submit(request: TaskRequest) -> Task:
     logger.info("task_accepted", extra={"runtime": task.runtime, "tasktype": task.type})
     metrics.add_dimension("runtime", task.runtime)
     metrics.add_metric("TasksSubmitted", MetricUnit.Count, 1)
+    metrics.flush_metrics()
     return task
 
 

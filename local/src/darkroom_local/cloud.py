@@ -1,0 +1,85 @@
+"""The local cloud, whole: what `sam deploy` would make of the template, on this machine, for as long as it runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from darkroom_local.aws_process import run_aws
+from darkroom_local.event_sources import EventSources
+from darkroom_local.functions import FunctionHost
+from darkroom_local.gateway import Gateway
+from darkroom_local.invocations import Log
+from darkroom_local.runtimes import Runtimes
+from darkroom_local.stack import Stack, provision
+
+DEFAULT_PARAMETERS = {"DynamicModel": "true"}
+"""Template parameters that differ here: the preview runtime has more than one checkpoint to switch between."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run. `port` is the API's and 0 means any free one; `runtime_urls` maps runtimes to real servers."""
+
+    template: Path = Path("sam/template.yaml")
+    stack_name: str = "darkroom"
+    region: str = "us-east-1"
+    port: int = 0
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    runtime_urls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """A running local cloud.
+
+    `api_url` is the stage's address without a slash at the end, `api_key` the value for `x-api-key`.
+    """
+
+    stack: Stack
+    api_url: str
+    api_key: str = field(repr=False)
+
+
+@asynccontextmanager
+async def run_cloud(plan: Plan, log: Log) -> AsyncIterator[LocalCloud]:
+    """Run the local cloud for the length of a `with` statement.
+
+    `log` gets each part's name and one line at a time. Nothing is left when it ends: state is in memory.
+
+    Raises:
+        TemplateError: the template or a parameter is wrong.
+        StackError: a resource of the template could not be created.
+    """
+    async with AsyncExitStack() as parts:
+        aws = run_aws()
+        endpoint_url = await asyncio.to_thread(aws.__enter__)
+        parts.push_async_callback(asyncio.to_thread, aws.__exit__, None, None, None)
+        parameters = {**DEFAULT_PARAMETERS, **plan.parameters}
+        stack = await asyncio.to_thread(
+            provision, endpoint_url, plan.template, plan.stack_name, parameters, plan.region
+        )
+        host = FunctionHost(
+            stack.functions,
+            endpoint_url=endpoint_url,
+            region=stack.region,
+            credentials=stack.credentials,
+            client=stack.client,
+            log=log,
+        )
+        await parts.enter_async_context(host)
+        await asyncio.to_thread(stack.route_functions, host.endpoint_url)
+        events = EventSources(
+            stack.event_sources,
+            stack.schedules,
+            invoke=host.invoke,
+            client=stack.client,
+            log=log,
+            region=stack.region,
+        )
+        await parts.enter_async_context(events)
+        (api,) = stack.rest_apis
+        gateway = await parts.enter_async_context(Gateway(api, invoke=host.invoke, log=log, port=plan.port))
+        await parts.enter_async_context(Runtimes(stack, plan.runtime_urls, log))
+        yield LocalCloud(stack, gateway.url, next(iter(api.keys)))
