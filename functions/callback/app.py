@@ -25,12 +25,12 @@ processor = BatchProcessor(event_type=EventType.SQS)
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Record every result in the batch; those that could not be recorded come again."""
-    return process_partial_response(event, record, processor, context)
+    return process_partial_response(event, end, processor, context)
 
 
-def record(message: SQSRecord) -> None:
+def end(record: SQSRecord) -> None:
     """Record one result."""
-    result = TaskResult.from_json(message.body)
+    result = TaskResult.from_json(record.body)
     logger.append_keys(task_id=result.id)
     task = record_result(store, result, now())
     logger.info("result_recorded" if task else "result_refused", extra=result.model_dump(mode="json"))
