@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.logging import correlation_paths
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from chalice.app import Chalice, Request
 from chalicelib.problems import explain_chalice, explaining
@@ -12,6 +11,7 @@ from chalicelib.problems import explain_chalice, explaining
 from darkroom import __version__
 from darkroom.aws.blob_store import S3BlobStore
 from darkroom.aws.clients import client
+from darkroom.aws.measures import count_submitted
 from darkroom.aws.runtime_registry import SsmRuntimeRegistry
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.errors import TaskNotFoundError
@@ -23,7 +23,6 @@ from darkroom.tasks import Task, TaskKey
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics()
 app = Chalice(app_name="darkroom", configure_logs=False)
 app.register_middleware(explain_chalice, "http")
 
@@ -82,9 +81,7 @@ def _submit(request: TaskRequest) -> Task:
     logger.append_keys(task_id=request.id)
     task = submissions.submit(request, _owner(), now())
     logger.info("task_accepted", extra={"runtime": task.runtime, "tasktype": task.type})
-    metrics.add_dimension("runtime", task.runtime)
-    metrics.add_metric("TasksSubmitted", MetricUnit.Count, 1)
-    metrics.flush_metrics()
+    count_submitted(task)
     return task
 
 

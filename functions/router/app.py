@@ -1,16 +1,19 @@
 """Turns each change of the tasks table into the messages and events that it calls for."""
 
+import json
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
+from aws_lambda_powertools.utilities.idempotency.exceptions import BaseError
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from darkroom.announcements import Announcements
 from darkroom.aws.clients import client
+from darkroom.aws.measures import measure_end
 from darkroom.aws.once import TableOnce
 from darkroom.aws.publishers import EventBridgeBus, SnsCompletions, SnsTaskQueue, StepFunctionsWorkflows
 from darkroom.aws.task_store import from_item
@@ -19,7 +22,6 @@ from darkroom.tasks import Task
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics()
 settings = RouterSettings.from_environment()
 once = TableOnce(client("dynamodb"), settings.announcements_table)
 announcements = Announcements(
@@ -29,6 +31,7 @@ announcements = Announcements(
     workflows=StepFunctionsWorkflows(client("stepfunctions")),
     once=once,
 )
+failures = client("sqs")
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
@@ -41,8 +44,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def route(record: DynamoDBRecord) -> None:
-    """Tell one change."""
-    images = record.raw_event["dynamodb"]
+    """Tell one change. AWS's faults pass, and the record comes again; what no repetition mends is set aside."""
+    try:
+        tell(record.raw_event["dynamodb"])
+    except (BotoCoreError, ClientError, BaseError):
+        raise
+    except Exception:
+        logger.exception("change_set_aside")
+        failures.send_message(QueueUrl=settings.failures_queue_url, MessageBody=json.dumps(record.raw_event))
+
+
+def tell(images: dict[str, Any]) -> None:
+    """Tell what changed between two images of an item."""
     if "NewImage" not in images:  # its time to live is over
         return
     old = from_item(images["OldImage"]) if "OldImage" in images else None
@@ -53,17 +66,4 @@ def route(record: DynamoDBRecord) -> None:
         "change_told", extra={"status": task.status, "attempt": task.attempt, "dispatched": change.dispatch}
     )
     if change.ended:
-        measure(task)
-
-
-def measure(task: Task) -> None:
-    """Count an end, and how long the task waited and ran."""
-    started, ended = task.started_at or task.finished_at, task.finished_at
-    if started is None or ended is None:
-        return
-    metrics.add_dimension("runtime", task.runtime)
-    metrics.add_dimension("status", task.status)
-    metrics.add_metric("TasksFinished", MetricUnit.Count, 1)
-    metrics.add_metric("QueueTime", MetricUnit.Seconds, (started - task.created_at).total_seconds())
-    metrics.add_metric("RunTime", MetricUnit.Seconds, (ended - started).total_seconds())
-    metrics.flush_metrics()
+        measure_end(task)

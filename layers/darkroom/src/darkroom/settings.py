@@ -61,6 +61,7 @@ class RouterSettings(Settings):
     completions_topic_arn: str
     event_bus: str
     announcements_table: str
+    failures_queue_url: str
 
 
 class SweepSettings(TableSettings):

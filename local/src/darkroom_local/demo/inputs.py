@@ -17,9 +17,9 @@ def picture() -> bytes:
     """A cat's face, as PNG."""
     image = Image.new("RGB", (SIDE, SIDE), _NIGHT)
     draw = ImageDraw.Draw(image)
-    for left in (52, 148):
-        draw.polygon([(left, 110), (left + 10, 30), (left + 56, 84)], fill=_FUR)
-        draw.polygon([(left + 10, 100), (left + 16, 50), (left + 44, 86)], fill=_INNER)
+    for side in (-1, 1):
+        draw.polygon([(SIDE // 2 + side * x, y) for x, y in ((76, 110), (66, 30), (20, 84))], fill=_FUR)
+        draw.polygon([(SIDE // 2 + side * x, y) for x, y in ((66, 100), (60, 50), (32, 86))], fill=_INNER)
     draw.ellipse((40, 64, 216, 224), fill=_FUR)
     for left in (80, 144):
         draw.ellipse((left, 116, left + 32, 148), fill="white")

@@ -1,0 +1,142 @@
+"""The emulated AWS: moto's server in a process of its own, with what Darkroom's templates need beyond moto.
+
+`python -m darkroom_local.aws_server --port 0` prints `ready http://127.0.0.1:PORT` and serves until SIGTERM, or,
+with `--until-stdin-closes`, until the process at the other end of its standard input is gone. Beside AWS's APIs and
+moto's own (`/moto-api/…`) it answers:
+
+- `GET /darkroom/resources`: what the local cloud hosts itself, resolved (see `aws_types`), as a JSON list;
+- `PUT /darkroom/functions`: the body is the URL of Lambda's Invoke API for them (see `aws_targets`).
+
+It is faster than moto's own server: connections stay open, and the service of a host name is looked up once.
+"""
+
+import argparse
+import io
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import lru_cache
+from threading import Thread
+from typing import Any
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+
+from darkroom_local import aws_access, aws_repairs, aws_targets, aws_types
+
+_LOG = logging.getLogger(__name__)
+_HOST = "127.0.0.1"
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class KeepAliveHandler(MotoRequestHandler):
+    """Answers many requests on one connection.
+
+    werkzeug's own handler waits up to 10 ms after each response for what is left of the request, and then closes.
+    Here the body is read before the application runs, and the response has a length, so neither is needed.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # http.server flushes after each request
+
+    def make_environ(self) -> dict[str, Any]:
+        """Adds the body, read to its end."""
+        self.wfile.flush()  # `100 Continue`, where the client waits for it
+        environ = super().make_environ()
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        chunked = environ.get("wsgi.input_terminated")
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read() if chunked else self.rfile.read(length))
+        return environ
+
+    def run_wsgi(self) -> None:
+        """Runs the application and sends what it returns as one response."""
+        status, headers = "", []
+
+        def start_response(new_status: str, new_headers: list[tuple[str, str]], _: object = None, /) -> Any:  # noqa: ANN401  werkzeug's `write`
+            nonlocal status, headers
+            status, headers = new_status, new_headers
+
+        try:
+            body = b"".join(self.server.app(self.make_environ(), start_response))
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001  one broken request must not end the connection's thread
+            _LOG.exception("request_failed", extra={"path": self.path})
+            status, headers, body = "500 Internal Server Error", [], b""
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            self.send_header(name, value)
+        bodiless = self.command == "HEAD" or int(code) in {204, 304}
+        if not bodiless and "content-length" not in {name.lower() for name, _ in headers}:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if not bodiless:
+            self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Requests are not logged."""
+
+
+class Application(DomainDispatcherApplication):
+    """moto's services, and the local cloud's own two routes."""
+
+    def __init__(self) -> None:
+        """Serves every service that moto has."""
+        super().__init__(create_backend_app)
+        # some 200 regular expressions for each request, under a lock
+        self.get_backend_for_host = lru_cache(maxsize=None)(super().get_backend_for_host)  # type: ignore[method-assign]
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answers a request (WSGI)."""
+        match environ["REQUEST_METHOD"], environ.get("PATH_INFO"):
+            case "GET", "/darkroom/resources":
+                body = json.dumps(list(aws_types.RECORDS.values()), default=str).encode()
+            case "PUT", "/darkroom/functions":
+                aws_targets.FUNCTIONS.url = environ["wsgi.input"].read().decode()
+                body = b"{}"
+            case _:
+                response: Iterable[bytes] = super().__call__(environ, start_response)
+                return response
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def _exit_at_end_of_input() -> None:
+    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read(): its lock would be held when Python ends
+        pass
+    os._exit(0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serves until told to stop."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when the starting process does")
+    options = parser.parse_args(arguments)
+    server = make_server(_HOST, options.port, Application(), threaded=True, request_handler=KeepAliveHandler)
+    url = f"http://{_HOST}:{server.port}"
+    aws_types.install()
+    aws_repairs.install()
+    aws_access.install()
+    aws_targets.install(url)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if options.until_stdin_closes:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the starting process, which may still need AWS
+        Thread(target=_exit_at_end_of_input, name="stdin", daemon=True).start()
+    print(f"ready {url}", flush=True)  # noqa: T201  what the starting process waits for
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
