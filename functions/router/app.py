@@ -11,26 +11,18 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import BaseError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from darkroom.announcements import Announcements
 from darkroom.aws.clients import client
 from darkroom.aws.measures import measure_end
 from darkroom.aws.once import TableOnce
-from darkroom.aws.publishers import EventBridgeBus, SnsCompletions, SnsTaskQueue, StepFunctionsWorkflows
+from darkroom.aws.publishers import announcements_on_aws
 from darkroom.aws.task_store import from_item
 from darkroom.settings import RouterSettings
-from darkroom.tasks import Task
 
 logger = Logger()
 tracer = Tracer()
 settings = RouterSettings.from_environment()
 once = TableOnce(client("dynamodb"), settings.announcements_table)
-announcements = Announcements(
-    queue=SnsTaskQueue(client("sns"), settings.tasks_topic_arn),
-    bus=EventBridgeBus(client("events"), settings.event_bus),
-    completions=SnsCompletions(client("sns"), settings.completions_topic_arn),
-    workflows=StepFunctionsWorkflows(client("stepfunctions")),
-    once=once,
-)
+announcements = announcements_on_aws(settings, once)
 failures = client("sqs")
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
@@ -44,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def route(record: DynamoDBRecord) -> None:
-    """Tell one change. AWS's faults pass, and the record comes again; what no repetition mends is set aside."""
+    """Tell one change. After a fault of AWS the record comes again; what no repetition mends is set aside."""
     try:
         tell(record.raw_event["dynamodb"])
     except (BotoCoreError, ClientError, BaseError):

@@ -144,7 +144,9 @@ def test_a_rest_api_has_its_routes_keys_throttle_and_gateway_responses(stack: St
         (route.method, route.path, route.function_name, route.key_required) for route in api.routes
     }
     assert (api.stage, api.rate, api.burst) == ("v1", 5, 9)
-    assert [len(value) for value in api.keys.values()] == [40]
+    ((value, id_),) = api.keys.items()
+    assert len(value) == 40
+    assert id_ in stack.outputs["KeyId"]
     assert {
         "INVALID_API_KEY": GatewayResponse(
             401, {"Content-Type": "application/problem+json"}, {"application/json": '{"title": "No key"}'}

@@ -168,7 +168,7 @@ def _keys(recorded: list[Recorded], plan_id: str) -> dict[str, str]:
         if it.properties["UsagePlanId"] == plan_id
     }
     return {
-        it.properties.get("Name", it.logical_id): it.properties["Value"]
+        it.properties["Value"]: it.id
         for it in _of(recorded, "AWS::ApiGateway::ApiKey")
         if it.id in members and text(it.properties.get("Enabled")) == "true"
     }

@@ -84,7 +84,8 @@ class GatewayResponse:
 class RestApi:
     """An `AWS::ApiGateway::RestApi` with its stage, usage plan and keys.
 
-    `rate` is in requests a second and `burst` in requests, for each key; None means no throttling.
+    `keys` maps each key's value to its id. `rate` is in requests a second and `burst` in requests, for each key;
+    None means no throttling.
     """
 
     api_id: str

@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from darkroom.announcements import Announcements
+from darkroom.aws.clients import client
 from darkroom.callbacks import Callback
 from darkroom.errors import DarkroomError
 from darkroom.events import SOURCE, TaskEvent
 from darkroom.messages import TaskMessage, routing_attributes
+from darkroom.ports import Once
+from darkroom.settings import RouterSettings
 from darkroom.tasks import Task, TaskStatus
 
 if TYPE_CHECKING:
@@ -95,6 +99,17 @@ class StepFunctionsWorkflows:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _GONE:
                 raise
+
+
+def announcements_on_aws(settings: RouterSettings, once: Once) -> Announcements:
+    """The use case with everything that is told on AWS."""
+    return Announcements(
+        queue=SnsTaskQueue(client("sns"), settings.tasks_topic_arn),
+        bus=EventBridgeBus(client("events"), settings.event_bus),
+        completions=SnsCompletions(client("sns"), settings.completions_topic_arn),
+        workflows=StepFunctionsWorkflows(client("stepfunctions")),
+        once=once,
+    )
 
 
 def _attributes(values: Mapping[str, str]) -> "dict[str, MessageAttributeValueTypeDef]":
