@@ -16,12 +16,12 @@ import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from darkroom_local.batches import reported_failures
-from darkroom_local.event_sources import EventSources
-from darkroom_local.functions import FunctionHost
-from darkroom_local.invocations import ClientFactory, Invocation, Kind, ThrottledError
-from darkroom_local.patterns import Filters
-from darkroom_local.queue_source import QueueSource
+from darkroom_local.events.batches import reported_failures
+from darkroom_local.events.patterns import Filters
+from darkroom_local.events.queues import QueueSource
+from darkroom_local.events.sources import EventSources
+from darkroom_local.functions.host import FunctionHost
+from darkroom_local.functions.invocations import ClientFactory, Invocation, Kind, ThrottledError
 from darkroom_local.resources import EventSource, Function, Schedule
 
 TOYS = Path(__file__).parent / "toys"

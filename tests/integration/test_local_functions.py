@@ -20,8 +20,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from darkroom_local.functions import FunctionHost
-from darkroom_local.invocations import (
+from darkroom_local.functions.host import FunctionHost
+from darkroom_local.functions.invocations import (
     ClientFactory,
     FunctionNotFoundError,
     Invocation,
@@ -315,7 +315,7 @@ async def test_no_process_is_left_after_the_host_closed_neither_busy_nor_idle_no
 HOST_SCRIPT = """
 import asyncio, json, sys
 from pathlib import Path
-from darkroom_local.functions import FunctionHost
+from darkroom_local.functions.host import FunctionHost
 from darkroom_local.resources import Function
 
 async def main():

@@ -13,10 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from darkroom_local.functions import FunctionHost
-from darkroom_local.gateway import Gateway
+from darkroom_local.functions.host import FunctionHost
+from darkroom_local.gateway.server import Gateway
+from darkroom_local.gateway.throttles import TokenBucket
 from darkroom_local.resources import Function, GatewayResponse, RestApi, Route
-from darkroom_local.throttles import TokenBucket
 
 TOYS = Path(__file__).parent / "toys"
 KEY = {"x-api-key": "secret-1"}

@@ -14,8 +14,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from darkroom_local.aws_process import run_aws
-from darkroom_local.policies import Access, is_allowed
+from darkroom_local.aws.policies import Access, is_allowed
+from darkroom_local.aws.process import run_aws
 from darkroom_local.resources import GatewayResponse, Schedule
 from darkroom_local.stack import Stack, StackError, TemplateError, provision
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from darkroom_local.invocations import Log
+from darkroom_local.functions.invocations import Log
 
 LINE_BYTES = 1024 * 1024
 

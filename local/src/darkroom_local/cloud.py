@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from darkroom_local.aws_process import run_aws
-from darkroom_local.event_sources import EventSources
-from darkroom_local.functions import FunctionHost
-from darkroom_local.gateway import Gateway
-from darkroom_local.invocations import Log
+from darkroom_local.aws.process import run_aws
+from darkroom_local.events.sources import EventSources
+from darkroom_local.functions.host import FunctionHost
+from darkroom_local.functions.invocations import Log
+from darkroom_local.gateway.server import Gateway
 from darkroom_local.runtimes import Runtimes
 from darkroom_local.stack import Stack, provision
 

@@ -1,6 +1,6 @@
 """What the local cloud hosts itself, as the template declares it, with every reference resolved.
 
-`stack` fills these from the deployed template; `functions`, `event_sources` and `gateway` run them. Everything
+`stack` fills these from the deployed template; `functions`, `events` and `gateway` run them. Everything
 else (queues, topics, tables, buckets, roles …) lives in the emulated AWS.
 """
 

@@ -10,7 +10,7 @@ from typing import Self
 from darkroom.aws.runtime_registry import SsmRuntimeRegistry
 from darkroom.runtimes import Runtime
 from darkroom_local.children import Program, keep_running
-from darkroom_local.invocations import Log
+from darkroom_local.functions.invocations import Log
 from darkroom_local.loopback import HOST, listen
 from darkroom_local.stack import Stack
 from darkroom_local.supervision import supervise

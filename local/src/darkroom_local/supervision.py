@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from darkroom_local.invocations import Log
+from darkroom_local.functions.invocations import Log
 
 
 async def supervise(

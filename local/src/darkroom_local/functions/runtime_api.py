@@ -13,7 +13,7 @@ from typing import Self
 
 from aiohttp import web
 
-from darkroom_local.invocations import Invocation
+from darkroom_local.functions.invocations import Invocation
 from darkroom_local.loopback import HOST, listen
 
 

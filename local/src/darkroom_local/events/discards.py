@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from darkroom_local.invocations import Invocation
+from darkroom_local.functions.invocations import Invocation
 from darkroom_local.resources import EventSource
 
 RETRIES_EXHAUSTED = "RetryAttemptsExhausted"

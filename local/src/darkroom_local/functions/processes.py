@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from darkroom_local.invocations import Invocation, Limits, Log
+from darkroom_local.functions.invocations import Invocation, Limits, Log
+from darkroom_local.functions.runtime_api import Channel, Work
 from darkroom_local.resources import Function
-from darkroom_local.runtime_api import Channel, Work
 
 RUNTIME = "python3.13"
 CHECK_SECONDS = 0.05  # between two looks at a busy process's memory

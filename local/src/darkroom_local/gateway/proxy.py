@@ -13,9 +13,9 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-from darkroom_local.gateway_responses import JSON, Answer
+from darkroom_local.gateway.responses import JSON, Answer
+from darkroom_local.gateway.routes import Resource
 from darkroom_local.resources import RestApi
-from darkroom_local.routes import Resource
 
 HOP_BY_HOP = {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
 FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}

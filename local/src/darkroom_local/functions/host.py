@@ -9,8 +9,8 @@ from typing import Any, Self, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from darkroom_local.destinations import Destinations
-from darkroom_local.invocations import (
+from darkroom_local.functions.destinations import Destinations
+from darkroom_local.functions.invocations import (
     ClientFactory,
     FunctionNotFoundError,
     Invocation,
@@ -20,12 +20,12 @@ from darkroom_local.invocations import (
     RequestTooLargeError,
     ThrottledError,
 )
-from darkroom_local.invoke_api import invoke_application
+from darkroom_local.functions.invoke_api import invoke_application
+from darkroom_local.functions.pools import Pool
+from darkroom_local.functions.processes import Process, sandbox_environment
+from darkroom_local.functions.runtime_api import RuntimeApi
 from darkroom_local.loopback import LoopbackServer
-from darkroom_local.pools import Pool
-from darkroom_local.processes import Process, sandbox_environment
 from darkroom_local.resources import Function
-from darkroom_local.runtime_api import RuntimeApi
 from darkroom_local.supervision import supervise
 
 Result = TypeVar("Result")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from darkroom_local.invocations import ClientFactory
+from darkroom_local.functions.invocations import ClientFactory
 
 Attributes = Mapping[str, tuple[str, str]]
 """Message attributes: name to data type (`String`, `Number`) and value."""

@@ -1,4 +1,4 @@
-"""Starts the emulated AWS (`aws_server`) in a process of its own."""
+"""Starts the emulated AWS (`server`) in a process of its own."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ def run_aws(port: int = 0) -> Iterator[str]:
     Raises:
         RuntimeError: It did not start; its standard error says why.
     """
-    command = [sys.executable, "-m", "darkroom_local.aws_server", "--port", str(port), "--until-stdin-closes"]
+    command = [sys.executable, "-m", "darkroom_local.aws.server", "--port", str(port), "--until-stdin-closes"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  our own module
         try:
             ready, _, url = (process.stdout.readline() if process.stdout else "").strip().partition(" ")

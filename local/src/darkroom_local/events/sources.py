@@ -12,11 +12,11 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from darkroom_local.destinations import Destinations
-from darkroom_local.invocations import ClientFactory, Invoke, Log
-from darkroom_local.queue_source import QueueSource
+from darkroom_local.events.queues import QueueSource
+from darkroom_local.events.streams import StreamSource
+from darkroom_local.functions.destinations import Destinations
+from darkroom_local.functions.invocations import ClientFactory, Invoke, Log
 from darkroom_local.resources import EventSource, Schedule
-from darkroom_local.stream_source import StreamSource
 from darkroom_local.supervision import supervise
 
 THREADS_PER_SOURCE = 2  # one in a long poll, one deleting

@@ -9,7 +9,9 @@ from typing import Self
 
 from aiohttp import web
 
-from darkroom_local.gateway_responses import (
+from darkroom_local.functions.invocations import Invoke, InvokeError, Log, RequestTooLargeError
+from darkroom_local.gateway.proxy import Call, MalformedAnswerError, parse_answer
+from darkroom_local.gateway.responses import (
     FUNCTION_FAILED,
     FUNCTION_REFUSED,
     INTEGRATION_TIMEOUT,
@@ -22,12 +24,10 @@ from darkroom_local.gateway_responses import (
     RefusedError,
     render_refusal,
 )
-from darkroom_local.invocations import Invoke, InvokeError, Log, RequestTooLargeError
+from darkroom_local.gateway.routes import Resource, Router
+from darkroom_local.gateway.throttles import TokenBucket
 from darkroom_local.loopback import LoopbackServer
-from darkroom_local.proxy_events import Call, MalformedAnswerError, parse_answer
 from darkroom_local.resources import RestApi, Route
-from darkroom_local.routes import Resource, Router
-from darkroom_local.throttles import TokenBucket
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 BODY_BYTES = 10 * 1024 * 1024

@@ -16,12 +16,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from darkroom_local.batches import Outcome, deliver
-from darkroom_local.destinations import Destinations
-from darkroom_local.discards import RECORD_AGE_EXCEEDED, RETRIES_EXHAUSTED, Discard
-from darkroom_local.invocations import Invocation, Invoke, InvokeError, Log
-from darkroom_local.patterns import Filters, Record
-from darkroom_local.queue_source import Call
+from darkroom_local.events.batches import Outcome, deliver
+from darkroom_local.events.discards import RECORD_AGE_EXCEEDED, RETRIES_EXHAUSTED, Discard
+from darkroom_local.events.patterns import Filters, Record
+from darkroom_local.events.queues import Call
+from darkroom_local.functions.destinations import Destinations
+from darkroom_local.functions.invocations import Invocation, Invoke, InvokeError, Log
 from darkroom_local.resources import EventSource
 
 SHORTEST_POLL, LONGEST_POLL = 0.02, 0.1  # seconds between two looks, just after a record and in quiet times

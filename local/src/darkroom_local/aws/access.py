@@ -36,7 +36,7 @@ from moto.iam.models import Policy
 from moto.s3.exceptions import S3AccessDeniedError
 from werkzeug.exceptions import HTTPException
 
-from darkroom_local.policies import ANY, Access, as_list, is_allowed
+from darkroom_local.aws.policies import ANY, Access, as_list, is_allowed
 
 _RENAMED = {
     "lambda:Invoke": "lambda:InvokeFunction",

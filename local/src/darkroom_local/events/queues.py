@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from darkroom_local.batches import deliver
-from darkroom_local.invocations import Invoke, InvokeError, Log
-from darkroom_local.patterns import Filters, Record
+from darkroom_local.events.batches import deliver
+from darkroom_local.events.patterns import Filters, Record
+from darkroom_local.functions.invocations import Invoke, InvokeError, Log
 from darkroom_local.resources import EventSource
 
 Message = dict[str, Any]

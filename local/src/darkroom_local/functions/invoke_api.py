@@ -5,7 +5,7 @@ The protocol: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html.
 
 from aiohttp import web
 
-from darkroom_local.invocations import Invocation, Invoke, InvokeError, RequestTooLargeError
+from darkroom_local.functions.invocations import Invocation, Invoke, InvokeError, RequestTooLargeError
 
 PATH = "/2015-03-31/functions/{name}/invocations"
 

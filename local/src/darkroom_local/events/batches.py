@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from darkroom_local.invocations import Invocation, Invoke
-from darkroom_local.patterns import Record
+from darkroom_local.events.patterns import Record
+from darkroom_local.functions.invocations import Invocation, Invoke
 
 
 @dataclass(frozen=True)

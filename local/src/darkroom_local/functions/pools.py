@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from darkroom_local.invocations import Invocation, Limits, ThrottledError
-from darkroom_local.processes import InitError, Process, ProcessGoneError
+from darkroom_local.functions.invocations import Invocation, Limits, ThrottledError
+from darkroom_local.functions.processes import InitError, Process, ProcessGoneError
 from darkroom_local.resources import Function
 
 StartProcess = Callable[[Function], Awaitable[Process]]

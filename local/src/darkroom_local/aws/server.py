@@ -1,6 +1,6 @@
 """The emulated AWS: moto's server in a process of its own, with what Darkroom's templates need beyond moto.
 
-`python -m darkroom_local.aws_server --port 0` prints `ready http://127.0.0.1:PORT` and serves until SIGTERM, or,
+`python -m darkroom_local.aws.server --port 0` prints `ready http://127.0.0.1:PORT` and serves until SIGTERM, or,
 with `--until-stdin-closes`, until the process at the other end of its standard input is gone. Beside AWS's APIs and
 moto's own (`/moto-api/…`) it answers:
 
@@ -30,7 +30,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from darkroom_local import aws_access, aws_repairs, aws_targets, aws_types
+from darkroom_local.aws import access, repairs, targets, types
 
 _LOG = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -100,9 +100,9 @@ class Application(DomainDispatcherApplication):
         """Answers a request (WSGI)."""
         match environ["REQUEST_METHOD"], environ.get("PATH_INFO"):
             case "GET", "/darkroom/resources":
-                body = json.dumps(list(aws_types.RECORDS.values()), default=str).encode()
+                body = json.dumps(list(types.RECORDS.values()), default=str).encode()
             case "PUT", "/darkroom/functions":
-                aws_targets.FUNCTIONS.url = environ["wsgi.input"].read().decode()
+                targets.FUNCTIONS.url = environ["wsgi.input"].read().decode()
                 body = b"{}"
             case _:
                 response: Iterable[bytes] = super().__call__(environ, start_response)
@@ -125,10 +125,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     server = make_server(_HOST, options.port, Application(), threaded=True, request_handler=KeepAliveHandler)
     url = f"http://{_HOST}:{server.port}"
-    aws_types.install()
-    aws_repairs.install()
-    aws_access.install()
-    aws_targets.install(url)
+    types.install()
+    repairs.install()
+    access.install()
+    targets.install(url)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if options.until_stdin_closes:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the starting process, which may still need AWS

@@ -1,0 +1,1 @@
+"""The emulated AWS: moto's server with what it lacks."""

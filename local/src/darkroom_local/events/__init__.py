@@ -1,0 +1,1 @@
+"""What invokes functions when nobody calls them."""

@@ -1,0 +1,1 @@
+"""The functions, run as AWS Lambda runs them."""
