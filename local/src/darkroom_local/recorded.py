@@ -1,4 +1,4 @@
-"""Turns what the emulator recorded (see `aws_types`) into what the local cloud hosts (see `resources`)."""
+"""Turns what the emulator recorded (see `aws.types`) into what the local cloud hosts (see `resources`)."""
 
 import json
 import re

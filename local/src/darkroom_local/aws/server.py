@@ -4,8 +4,8 @@
 with `--until-stdin-closes`, until the process at the other end of its standard input is gone. Beside AWS's APIs and
 moto's own (`/moto-api/…`) it answers:
 
-- `GET /darkroom/resources`: what the local cloud hosts itself, resolved (see `aws_types`), as a JSON list;
-- `PUT /darkroom/functions`: the body is the URL of Lambda's Invoke API for them (see `aws_targets`).
+- `GET /darkroom/resources`: what the local cloud hosts itself, resolved (see `aws.types`), as a JSON list;
+- `PUT /darkroom/functions`: the body is the URL of Lambda's Invoke API for them (see `aws.targets`).
 
 It is faster than moto's own server: connections stay open, and the service of a host name is looked up once.
 """
