@@ -1,6 +1,7 @@
 """`darkroom local` and `darkroom demo`."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.panel import Panel
 
 from darkroom_local.cloud import LocalCloud, Plan, run_cloud
 from darkroom_local.console import ConsoleLog
@@ -20,6 +20,14 @@ app = typer.Typer(no_args_is_help=True, help="Run Darkroom's cloud on this machi
 
 Template = Annotated[Path, typer.Option(help="The SAM template to run.", exists=True, dir_okay=False)]
 DEFAULT_TEMPLATE = Path("sam/template.yaml")
+_EXAMPLE = json.dumps(
+    {
+        "task": {
+            "metadata": {"id": "test-t2i", "runtime": "sdruntime", "tasktype": "text-to-image", "prefix": "output"},
+            "content": {"prompt": "A dog", "steps": 16},
+        }
+    }
+).replace("[", r"\[")
 
 
 @app.command()
@@ -89,31 +97,30 @@ async def _up(plan: Plan, console: Console, log: ConsoleLog) -> None:
         cloud = run_cloud(plan, log)
         running = await cloud.__aenter__()
     try:
-        console.print(_welcome(running))
+        console.print(_welcome(running), highlight=False, soft_wrap=True)
         await stop.wait()
         console.print("stopping …", style="dim")
     finally:
         await cloud.__aexit__(None, None, None)
 
 
-def _welcome(cloud: LocalCloud) -> Panel:
-    stack, keys = cloud.stack, cloud.stack.administrator
-    lines = [
-        f"[b]API[/b]        {cloud.api_url}",
-        f"[b]API key[/b]    {cloud.api_key}",
-        f"[b]Images[/b]     s3://{stack.outputs['OutputS3Bucket']}",
-        "",
-        "[b]Try it[/b]",
-        f"curl -X POST {cloud.api_url}/v1alpha2 -H 'x-api-key: {cloud.api_key}' \\",
-        '  -H "Content-Type: application/json" \\',
-        '  -d \'{"task": {"metadata": {"id": "test-t2i", "runtime": "sdruntime", "tasktype": "text-to-image",',
-        '       "prefix": "output"}, "content": {"prompt": "A dog", "steps": 16}}}\'',
-        f"curl {cloud.api_url}/v1/tasks/test-t2i -H 'x-api-key: {cloud.api_key}'",
-        "",
-        "[b]The emulated AWS[/b], for the AWS CLI and the SDKs",
-        f"export AWS_ENDPOINT_URL={stack.endpoint_url} AWS_DEFAULT_REGION={stack.region} \\",
-        f"  AWS_ACCESS_KEY_ID={keys['aws_access_key_id']} AWS_SECRET_ACCESS_KEY={keys['aws_secret_access_key']}",
-    ]
-    return Panel(
-        "\n".join(lines), title=f"{stack.name} is running; Ctrl-C stops it", title_align="left", expand=False
-    )
+def _welcome(cloud: LocalCloud) -> str:
+    """What a user needs to know; no box around it, so that commands can be copied."""
+    stack, keys, header = cloud.stack, cloud.stack.administrator, f"-H 'x-api-key: {cloud.api_key}'"
+    return f"""
+[b]{stack.name} is running[/b]; Ctrl-C stops it
+
+  API      {cloud.api_url}
+  API key  {cloud.api_key}
+  images   s3://{stack.outputs["OutputS3Bucket"]}
+
+[b]Try it[/b]
+
+curl {cloud.api_url}/v1alpha2 {header} -H 'Content-Type: application/json' -d '{_EXAMPLE}'
+curl {cloud.api_url}/v1/tasks/test-t2i {header}
+
+[b]The emulated AWS[/b], for the AWS CLI and the SDKs
+
+export AWS_ENDPOINT_URL={stack.endpoint_url} AWS_DEFAULT_REGION={stack.region}
+export AWS_ACCESS_KEY_ID={keys["aws_access_key_id"]} AWS_SECRET_ACCESS_KEY={keys["aws_secret_access_key"]}
+"""

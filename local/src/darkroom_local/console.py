@@ -43,9 +43,10 @@ class ConsoleLog:
         if not line.strip() or (level == "METRIC" and not self._verbose):
             return None
         name = _GENERATED.sub("", part.removeprefix(self._prefix)).removesuffix("Function")
-        text = Text(f"{datetime.now():%H:%M:%S} ", style="dim")  # noqa: DTZ005  the reader's own clock
-        text.append(f"{name:<{_PART_WIDTH}} ", style="cyan")
-        return text.append(message, style=_COLOURS.get(level, ""))
+        time = f"{datetime.now():%H:%M:%S}"  # noqa: DTZ005  the reader's own clock
+        return Text.assemble(
+            (time, "dim"), (f" {name:<{_PART_WIDTH}} ", "cyan"), (message, _COLOURS.get(level, ""))
+        )
 
 
 def _read(line: str) -> tuple[str, str]:
