@@ -17,7 +17,7 @@ setup: $(VENV)/.ready  ## make the virtual environment (.venv) with every pinned
 $(VENV)/.ready: requirements/dev.txt $(wildcard */pyproject.toml layers/*/pyproject.toml)
 	@echo "setting up .venv (once; about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer; set PYTHON=python3.11")'
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e layers/darkroom -e agent -e cli -e local
 	@touch $@

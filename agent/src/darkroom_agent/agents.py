@@ -1,0 +1,113 @@
+"""The whole agent, put together."""
+
+import boto3
+from botocore.config import Config
+
+from darkroom.aws.blob_store import S3BlobStore
+from darkroom.aws.task_store import DynamoTaskStore
+from darkroom_agent.deliveries import Deliveries
+from darkroom_agent.downloads import DownloadLimits, Downloads
+from darkroom_agent.drains import Drain
+from darkroom_agent.health import Health
+from darkroom_agent.inputs import Inputs
+from darkroom_agent.intake import Intake
+from darkroom_agent.leases import Custody
+from darkroom_agent.logs import EventLog
+from darkroom_agent.outputs import OutputStore
+from darkroom_agent.pace import Pace
+from darkroom_agent.queues import SqsInbox, SqsResultQueue
+from darkroom_agent.readiness import Readiness
+from darkroom_agent.runs import RunLimits, Runs
+from darkroom_agent.runtimes import RuntimeConfig, input_rules, load
+from darkroom_agent.settings import AgentSettings
+from darkroom_agent.threads import SIZE, Threads
+from darkroom_agent.worker import Schedule, Stages, Worker
+
+log = EventLog(__name__)
+
+
+def aws_config(read_timeout: float) -> Config:
+    """How to speak to AWS: soon aware of a dead connection, so that a lease outlives some of them."""
+    return Config(
+        connect_timeout=3,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=SIZE,
+        tcp_keepalive=True,
+    )
+
+
+class Agent:
+    """One agent beside one runtime."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self.drain = Drain(settings.drain_seconds)
+        self.health = Health(self.drain)
+        self._settings = settings
+        self._runtime = load(
+            settings.runtime_type,
+            RuntimeConfig(
+                url=settings.runtime_url,
+                model=settings.model,
+                dynamic_model=settings.dynamic_model,
+                load_timeout=settings.startup_timeout_seconds,
+            ),
+        )
+        self._readiness = Readiness(self._runtime, self.health, self.drain, settings.startup_timeout_seconds)
+
+    async def run(self) -> None:
+        """Wait for the runtime, then work until drained.
+
+        Raises:
+            RuntimeNotReadyError: the runtime did not become ready in time.
+            ExceptionGroup: a part of the agent broke.
+        """
+        settings = self._settings
+        log.info("agent_started", runtime=settings.runtime_name, type=settings.runtime_type)
+        threads = Threads()
+        await self.health.serve(settings.health_port)
+        try:
+            await self._readiness.wait()
+            await self._work(threads)
+        finally:
+            threads.close()
+            await self._runtime.close()
+            await self.health.close()
+
+    async def _work(self, threads: Threads) -> None:
+        settings = self._settings
+        session = boto3.Session()  # one set of credentials for all clients
+        sqs = session.client("sqs", config=aws_config(settings.poll_seconds + 10))
+        blobs = S3BlobStore(session.client("s3", config=aws_config(30)))
+        store = DynamoTaskStore(session.client("dynamodb", config=aws_config(5)), settings.tasks_table)
+        custody = Custody(
+            store, SqsInbox(sqs, settings.queue_url), threads, settings.lease_seconds, settings.heartbeat_seconds
+        )
+        results = SqsResultQueue(sqs, settings.results_queue_url)
+        pace = Pace()
+        limits = RunLimits(settings.run_timeout_seconds, settings.stall_seconds)
+        async with Downloads(blobs, threads, self._download_limits()) as downloads:
+            inputs = Inputs(
+                blobs,
+                threads,
+                downloads,
+                settings.input_max_count,
+                input_rules(self._runtime),
+            )
+            stages = Stages(
+                Intake(custody, settings.runtime_name),
+                inputs,
+                Runs(self._runtime, limits, self.drain, pace),
+                Deliveries(OutputStore(blobs, threads), results, threads, self.drain),
+            )
+            schedule = Schedule(pace, self.drain, settings.poll_seconds, settings.prefetch)
+            await Worker(stages, custody, schedule, self._readiness).run()
+
+    def _download_limits(self) -> DownloadLimits:
+        settings = self._settings
+        return DownloadLimits(
+            max_bytes=settings.input_max_bytes,
+            seconds=settings.input_timeout_seconds,
+            buckets=frozenset({settings.output_bucket, *settings.input_buckets}),
+            networks=settings.allowed_networks,
+        )

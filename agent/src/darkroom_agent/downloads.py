@@ -1,0 +1,195 @@
+"""Fetching one link: http and https from public addresses, S3 from allowed buckets."""
+
+import asyncio
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from darkroom.aws.blob_store import split_link
+from darkroom.errors import BlobTooLargeError, TaskFailedError
+from darkroom.ports import BlobStore
+from darkroom_agent.addresses import ForbiddenAddressError, Network, guarded_socket
+from darkroom_agent.faults import AWS_FAULTS, FailedForNowError, backoff, describe, is_passing
+from darkroom_agent.links import Link
+from darkroom_agent.logs import EventLog
+from darkroom_agent.threads import Threads
+
+log = EventLog(__name__)
+
+TRIES = 3
+REDIRECTS = 5
+_REDIRECT = frozenset({301, 302, 303, 307, 308})
+_LATER = frozenset({408, 425, 429})
+_OK = 200
+_SERVER_FAULT = 500
+_CHUNK = 256 * 1024
+
+
+class TransientFetchError(Exception):
+    """The fetch may go right when it is repeated; the message says what happened."""
+
+
+@dataclass(frozen=True)
+class DownloadLimits:
+    """What downloads may cost and where they may go.
+
+    Attributes:
+        max_bytes: how much all links of one task may hold together.
+        seconds: how long one try may take.
+        buckets: the S3 buckets that may be read.
+        networks: networks that are allowed although they are not public.
+    """
+
+    max_bytes: int
+    seconds: float
+    buckets: frozenset[str]
+    networks: tuple[Network, ...] = ()
+
+
+class Budget:
+    """How many bytes the links of one task may still bring."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.left = max_bytes
+
+    def take(self, link: Link, size: int) -> None:
+        """Use some of it.
+
+        Raises:
+            TaskFailedError: there is not that much left.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise too_large(link, self.max_bytes)
+
+
+def too_large(link: Link, max_bytes: int) -> TaskFailedError:
+    """The refusal of a link that brings too much."""
+    message = f"{link.place}: the task's inputs are larger than {max_bytes} bytes together"
+    return TaskFailedError("input_too_large", message)
+
+
+class Downloads:
+    """Fetches links. One for the process; a context manager, since it holds connections."""
+
+    def __init__(self, blobs: BlobStore, threads: Threads, limits: DownloadLimits) -> None:
+        self._blobs = blobs
+        self._threads = threads
+        self._limits = limits
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            socket_factory=guarded_socket(self._limits.networks), limit_per_host=8, force_close=True
+        )
+        # no proxy from the environment: it would connect for us, and the address would not be ours to check
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=20),
+            headers={"User-Agent": "darkroom-agent", "Accept": "image/*, */*;q=0.5", "Accept-Encoding": "identity"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def budget(self) -> Budget:
+        """What one task may fetch."""
+        return Budget(self._limits.max_bytes)
+
+    async def fetch(self, link: Link, budget: Budget) -> bytes | bytearray:
+        """Fetch what the link leads to; a buffer may be large, so it is not copied.
+
+        Raises:
+            TaskFailedError: `input_forbidden`, `input_too_large` or `input_unavailable`.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    return await self._fetch(link, budget)
+            except TransientFetchError as error:
+                reason = str(error)
+            except TimeoutError:
+                reason = f"no whole answer within {self._limits.seconds:g} s"
+            log.warning("input_failed", place=link.place, attempt=attempt, reason=reason)
+            if attempt < TRIES:
+                await asyncio.sleep(backoff(attempt))
+        raise FailedForNowError("input_unavailable", f"{link.place}: {reason} ({TRIES} tries)")
+
+    async def _fetch(self, link: Link, budget: Budget) -> bytes | bytearray:
+        if link.url.lower().startswith("s3://"):
+            return await self._fetch_s3(link, budget)
+        try:
+            return await self._fetch_http(link, budget)
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, ForbiddenAddressError):
+                message = f"{link.place}: {error.host} has no public address"
+                raise TaskFailedError("input_forbidden", message) from error
+            raise TransientFetchError(f"no connection to {error.host}") from error
+        except (aiohttp.InvalidURL, ValueError) as error:
+            raise TaskFailedError("input_unavailable", f"{link.place}: is no URL that can be fetched") from error
+        except aiohttp.ClientError as error:
+            raise TransientFetchError(f"the connection failed ({type(error).__name__})") from error
+
+    async def _fetch_http(self, link: Link, budget: Budget) -> bytes | bytearray:
+        url = URL(link.url)
+        for _ in range(REDIRECTS + 1):
+            if self._session is None:
+                raise RuntimeError("downloads are used outside their context")
+            async with self._session.get(url, allow_redirects=False) as answer:
+                if answer.status not in _REDIRECT:
+                    return await self._read(link, answer, budget)
+                target = url.join(URL(answer.headers.get("Location", "")))
+            if target.scheme not in {"http", "https"} or not target.host:
+                raise TaskFailedError("input_forbidden", f"{link.place}: is redirected to no http or https URL")
+            url = target
+        raise TaskFailedError("input_unavailable", f"{link.place}: is redirected more than {REDIRECTS} times")
+
+    async def _read(self, link: Link, answer: aiohttp.ClientResponse, budget: Budget) -> bytes | bytearray:
+        if answer.status >= _SERVER_FAULT or answer.status in _LATER:
+            raise TransientFetchError(f"the server answered {answer.status}")
+        if answer.status != _OK:
+            raise TaskFailedError("input_unavailable", f"{link.place}: the server answered {answer.status}")
+        if answer.content_length is not None and answer.content_length > budget.left:
+            raise too_large(link, budget.max_bytes)
+        data = bytearray()
+        try:
+            async for chunk in answer.content.iter_chunked(_CHUNK):
+                data += chunk
+                budget.take(link, len(chunk))
+        except BaseException:
+            budget.left += len(data)  # for the next try
+            raise
+        return data
+
+    async def _fetch_s3(self, link: Link, budget: Budget) -> bytes | bytearray:
+        try:
+            bucket, key = split_link("s3" + link.url[2:])
+        except ValueError as error:
+            raise TaskFailedError("input_unavailable", f"{link.place}: is no s3://bucket/key") from error
+        if bucket not in self._limits.buckets or key.startswith("."):  # .requests/ holds what others asked for
+            raise TaskFailedError("input_forbidden", f"{link.place}: inputs are not read from there")
+        try:
+            data = await self._threads(self._blobs.get, f"s3://{bucket}/{key}", limit=budget.left)
+        except FileNotFoundError as error:
+            raise TaskFailedError("input_unavailable", f"{link.place}: there is no such file") from error
+        except BlobTooLargeError as error:
+            raise too_large(link, budget.max_bytes) from error
+        except AWS_FAULTS as error:
+            if is_passing(error):
+                raise TransientFetchError("S3 did not answer") from error
+            log.warning("input_refused", place=link.place, error=describe(error))
+            raise TaskFailedError(
+                "input_unavailable", f"{link.place}: S3 has no such file, or does not give it"
+            ) from error
+        budget.take(link, len(data))
+        return data

@@ -1,0 +1,118 @@
+"""What can go wrong, by type, and what follows from it.
+
+::
+
+    TaskFailedError                 the task ends
+    └── FailedForNowError           … and submitting it again may help
+    TaskInterruptedError            the task is put back and tried again
+    └── RuntimeLostError            … and nothing is taken until the runtime is ready again
+        └── RuntimeHungError        … which takes a restart
+    GivenUpError                    something more important happened while a task was worked on
+"""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from darkroom.errors import DarkroomError, TaskFailedError, TaskInterruptedError
+from darkroom.tasks import TaskError
+
+T = TypeVar("T")
+
+AWS_FAULTS = (BotoCoreError, ClientError)
+"""What an AWS call raises, whichever service."""
+
+_THROTTLED = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
+_SERVER_FAULT = 500
+
+
+class FailedForNowError(TaskFailedError):
+    """The task ends, but the same task may succeed later."""
+
+
+class RuntimeLostError(TaskInterruptedError):
+    """The runtime cannot work at present."""
+
+
+class RuntimeHungError(RuntimeLostError):
+    """The runtime neither works nor stops."""
+
+
+class GivenUpError(DarkroomError):
+    """The work was given up because of something else."""
+
+
+def is_passing(error: Exception) -> bool:
+    """True where an AWS call may succeed when repeated; False for a refusal (`AccessDenied`, `NoSuchBucket`)."""
+    if not isinstance(error, ClientError):
+        return True  # no answer at all: a connection, a name, a timeout, credentials that are being renewed
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_FAULT)
+    return status >= _SERVER_FAULT or error.response.get("Error", {}).get("Code", "") in _THROTTLED
+
+
+def describe(error: Exception) -> str:
+    """One line about an exception, for logs."""
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def as_task_error(error: TaskFailedError | TaskInterruptedError) -> TaskError:
+    """What the task's owner hears of it."""
+    retryable = isinstance(error, FailedForNowError | TaskInterruptedError)
+    return TaskError(type=error.type, message=str(error), retryable=retryable)
+
+
+def backoff(attempt: int, first: float = 0.5, longest: float = 15.0) -> float:
+    """How long to wait, in seconds, after the attempt of that number (from 1): ever longer, with jitter."""
+    pause = first * 2.0 ** min(attempt - 1, 16)
+    return min(longest, pause) * random.uniform(0.5, 1)  # noqa: S311  jitter, no secret
+
+
+async def first_of(*events: asyncio.Event, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncio.wait's own
+    """Return as soon as one of the events is set, or the time (in seconds) is over."""
+    if any(event.is_set() for event in events):
+        return
+    waits = [asyncio.create_task(event.wait(), name="wait for event") for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await cancel(*waits)
+
+
+async def unless(work: Coroutine[Any, Any, T], *events: asyncio.Event, name: str) -> T:
+    """Do the work, but give it up as soon as one of the events is set.
+
+    Raises:
+        GivenUpError: one was. The work has been cancelled.
+    """
+    task = asyncio.create_task(work, name=name)
+    watch = asyncio.create_task(first_of(*events), name=f"watch {name}")
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise GivenUpError
+    finally:
+        await cancel(task, watch)
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they have ended, however they do."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

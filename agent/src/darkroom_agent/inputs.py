@@ -1,0 +1,120 @@
+"""From a task's content to what the runtime takes: links become base64, or files beside it."""
+
+import asyncio
+import base64
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import filetype
+from pydantic_core import from_json
+
+from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom.models import JsonObject
+from darkroom.ports import BlobStore
+from darkroom.tasks import Task
+from darkroom_agent.downloads import Budget, Downloads
+from darkroom_agent.faults import AWS_FAULTS, describe
+from darkroom_agent.links import Link, Place, find_links, replace
+from darkroom_agent.pictures import PictureError, check_picture
+from darkroom_agent.runtimes import IMAGES_ENCODED, InputRules
+from darkroom_agent.threads import Threads
+
+SIDE_BY_SIDE = 4
+"""Downloads at once, of one task."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A content as the runtime takes it, with the files by the places of their links where it wants them so."""
+
+    content: JsonObject
+    files: Mapping[Place, bytes | bytearray] = field(default_factory=dict)
+
+
+def check_file(data: bytes | bytearray, kinds: frozenset[str]) -> None:
+    """Look whether the bytes are a file of one of the kinds; images are looked at more closely.
+
+    Raises:
+        PictureError: they are not.
+    """
+    found = filetype.guess(bytes(data[:8192]))
+    kind = found.mime.partition("/")[0] if found is not None else "image"
+    if kind == "image" or kind not in kinds:
+        check_picture(data)
+
+
+class Inputs:
+    """Prepares contents, as the runtime's rules say."""
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        threads: Threads,
+        downloads: Downloads,
+        max_count: int,
+        rules: InputRules = IMAGES_ENCODED,
+    ) -> None:
+        self._blobs = blobs
+        self._threads = threads
+        self._downloads = downloads
+        self._max_count = max_count
+        self._rules = rules
+
+    async def prepare(self, task: Task) -> Prepared:
+        """The task's content with what its links lead to.
+
+        Raises:
+            TaskFailedError: a link cannot be fetched, or leads to no image; the message names the field.
+            TaskInterruptedError: S3 did not give the content itself.
+        """
+        content = await self._content(task)
+        places: defaultdict[str, list[Link]] = defaultdict(list)
+        for link in find_links(content, self._rules.words):
+            places[link.url].append(link)
+        if len(places) > self._max_count:
+            message = f"the content holds {len(places)} links; at most {self._max_count} are taken"
+            raise TaskFailedError("too_many_inputs", message)
+        budget = self._downloads.budget()
+        slots = asyncio.Semaphore(SIDE_BY_SIDE)
+        fetches = [self._start(links[0], budget, slots) for links in places.values()]
+        try:
+            fetched = await asyncio.gather(*fetches)
+        finally:
+            for fetch in fetches:
+                fetch.cancel()
+            await asyncio.gather(*fetches, return_exceptions=True)
+        found = {link.path: f for links, f in zip(places.values(), fetched, strict=True) for link in links}
+        texts = {path: data for path, data in found.items() if isinstance(data, str)}
+        files = {path: data for path, data in found.items() if not isinstance(data, str)}
+        return Prepared(replace(content, texts), files)
+
+    async def _content(self, task: Task) -> JsonObject:
+        if task.content is not None:
+            return task.content
+        if task.content_ref is None:
+            raise TaskFailedError("content_missing", "the task has no content")
+        try:
+            data = await self._threads(self._blobs.get, task.content_ref)
+        except FileNotFoundError as error:
+            raise TaskFailedError("content_missing", "the task's content is no longer there") from error
+        except AWS_FAULTS as error:
+            raise TaskInterruptedError("content_unavailable", describe(error)) from error
+        content: JsonObject = from_json(data)
+        return content
+
+    def _start(self, link: Link, budget: Budget, slots: asyncio.Semaphore) -> asyncio.Task[str | bytes | bytearray]:
+        return asyncio.create_task(self._fetch(link, budget, slots), name=f"fetch {link.place}")
+
+    async def _fetch(self, link: Link, budget: Budget, slots: asyncio.Semaphore) -> str | bytes | bytearray:
+        async with slots:
+            data = await self._downloads.fetch(link, budget)
+            try:
+                check_file(data, self._rules.kinds)
+            except PictureError as error:
+                raise TaskFailedError("input_invalid", f"{link.place}: {error}") from error
+            if not self._rules.encoded:
+                return data
+            encoded = base64.b64encode(data)
+            del data  # of a large file there are two copies at a time, not three
+            return encoded.decode("ascii")

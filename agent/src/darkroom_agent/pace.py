@@ -1,0 +1,113 @@
+"""When to fetch the next task while one runs: in time for the runtime, and no sooner.
+
+A task that is fetched early lies in a busy pod while an idle one could run it. So the next is fetched once the
+running one is expected to end within the time that fetching takes, plus a margin.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from darkroom.tasks import Task
+from darkroom_agent.faults import first_of
+
+MARGIN = 0.15
+"""Seconds by which a fetch may be early: it covers what varies in AWS's answers."""
+
+RECHECK = 1.0
+"""Seconds until an estimate is looked at again."""
+
+_WEIGHT = 0.3
+_SLOWEST_PROGRESS = 0.05
+_KINDS = 256
+_SIZE_FIELDS = ("width", "height", "steps", "batch_size", "n_iter", "upscaling_resize", "upscaler_1")
+
+
+def kind(task: Task) -> Hashable:
+    """What tasks must have in common to take about as long."""
+    content = task.content or {}
+    return (task.type, task.model, *(str(content.get(field)) for field in _SIZE_FIELDS))
+
+
+class Durations:
+    """A running mean, in seconds, for each kind of task; the kinds used last are kept."""
+
+    def __init__(self) -> None:
+        self._means: OrderedDict[Hashable, float] = OrderedDict()
+
+    def note(self, what: Hashable, seconds: float) -> None:
+        """Take one more measurement in; late ones weigh more."""
+        mean = self._means.pop(what, seconds)
+        self._means[what] = mean + _WEIGHT * (seconds - mean)
+        if len(self._means) > _KINDS:
+            self._means.popitem(last=False)
+
+    def mean(self, what: Hashable) -> float | None:
+        """The mean, or None where nothing was measured."""
+        return self._means.get(what)
+
+
+class Pace:
+    """Knows what runs and says when the next task is due.
+
+    Attributes:
+        wanted: set while the runtime has nothing to do.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._durations = Durations()
+        self._fetching = Durations()
+        self._kind: Hashable = None
+        self._started: float | None = None
+        self._progress = 0.0
+
+    def start(self, task: Task) -> None:
+        """The runtime begins a task. Called before the next fetch gets to look at `wanted`."""
+        self.wanted.clear()
+        self._kind = kind(task)
+        self._started = time.monotonic()
+        self._progress = 0.0
+        self._changed.set()
+
+    def advance(self, progress: float) -> None:
+        """The running task is that far (0 to 1)."""
+        self._progress = progress
+        self._changed.set()
+
+    def stop(self, *, whole: bool) -> None:
+        """The runtime is done with the task; `whole` where it was not cut short."""
+        if self._started is not None and whole:
+            self._durations.note(self._kind, time.monotonic() - self._started)
+        self._started = None
+        self._changed.set()
+
+    def fetched(self, seconds: float) -> None:
+        """A task was received, claimed and its inputs fetched in that time."""
+        self._fetching.note("fetch", seconds)
+
+    def remaining(self) -> float | None:
+        """Seconds until the running task ends, as far as can be told; None where nothing can."""
+        if self._started is None:
+            return None
+        elapsed = time.monotonic() - self._started
+        if self._progress >= _SLOWEST_PROGRESS:
+            return elapsed * (1 - self._progress) / self._progress
+        mean = self._durations.mean(self._kind)
+        return None if mean is None else mean - elapsed
+
+    async def due(self, *until: asyncio.Event) -> None:
+        """Wait until the next task should be fetched, or one of the events is set."""
+        while not self.wanted.is_set() and not any(event.is_set() for event in until):
+            remaining = self.remaining()
+            early = None if remaining is None else remaining - self._lead()
+            if early is not None and early <= 0:
+                return
+            self._changed.clear()
+            timeout = RECHECK if early is None else min(early, RECHECK)
+            await first_of(self.wanted, self._changed, *until, timeout=timeout)
+
+    def _lead(self) -> float:
+        return (self._fetching.mean("fetch") or 0) + MARGIN

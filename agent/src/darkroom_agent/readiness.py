@@ -1,0 +1,73 @@
+"""Waiting until the runtime can work."""
+
+import asyncio
+import time
+
+from darkroom_agent.drains import Drain
+from darkroom_agent.faults import first_of
+from darkroom_agent.health import Health
+from darkroom_agent.logs import EventLog
+from darkroom_agent.runtimes import Runtime
+
+log = EventLog(__name__)
+
+_EVERY = 1.0
+_TELL_EVERY = 30.0
+_ASK_TIMEOUT = 10.0
+
+
+class RuntimeNotReadyError(Exception):
+    """The runtime did not become ready in time."""
+
+
+class Readiness:
+    """Asks the runtime until it can work. `timeout` is in seconds, and counts anew for each wait.
+
+    Attributes:
+        lost: set while the runtime, once ready, is not.
+    """
+
+    def __init__(self, runtime: Runtime, health: Health, drain: Drain, timeout: float) -> None:
+        self._runtime = runtime
+        self._health = health
+        self._drain = drain
+        self._timeout = timeout
+        self.lost = asyncio.Event()
+
+    def lose(self, *, hung: bool) -> None:
+        """Note that the runtime cannot work; where it hangs, the liveness probe asks for its restart."""
+        self._health.waiting_for = "the runtime, which was lost"
+        self._health.hung = hung
+        self.lost.set()
+
+    async def wait(self) -> None:
+        """Return once the runtime is ready, or a drain begins.
+
+        Raises:
+            RuntimeNotReadyError: it takes too long. The agent then ends, and its pod starts it again.
+        """
+        started = time.monotonic()
+        told: tuple[str, float] = ("", 0)
+        while not self._drain.draining.is_set():
+            self._health.waiting_for = waiting_for = await self._ask()
+            now = time.monotonic()
+            if waiting_for is None:
+                log.info("runtime_ready", after_seconds=round(now - started, 1))
+                self._health.hung = False
+                self.lost.clear()
+                return
+            if now - started > self._timeout:
+                raise RuntimeNotReadyError(
+                    f"not ready after {self._timeout:g} s; it still waits for: {waiting_for}"
+                )
+            if waiting_for != told[0] or now - told[1] > _TELL_EVERY:
+                log.info("runtime_awaited", waiting_for=waiting_for, for_seconds=round(now - started, 1))
+                told = (waiting_for, now)
+            await first_of(self._drain.draining, timeout=_EVERY)
+
+    async def _ask(self) -> str | None:
+        try:
+            async with asyncio.timeout(_ASK_TIMEOUT):
+                return await self._runtime.ready()
+        except TimeoutError:
+            return f"an answer; there was none within {_ASK_TIMEOUT:g} s"

@@ -1,0 +1,116 @@
+"""One run on the runtime, watched: cancelled tasks, limits of time, hung runtimes."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom_agent.drains import Drain
+from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError, cancel, describe, first_of
+from darkroom_agent.leases import Lease
+from darkroom_agent.logs import EventLog
+from darkroom_agent.pace import Pace
+from darkroom_agent.runtimes import Job, Outputs, Runtime
+
+log = EventLog(__name__)
+
+INTERRUPT_SECONDS = 30.0
+"""How long an interrupted run may take to end before the runtime counts as hung: SD WebUI ends at its next step."""
+
+LAST_INTERRUPT_SECONDS = 3.0
+"""Likewise when the agent itself must end: the task counts for more than an orderly runtime."""
+
+_INTERRUPT_AGAIN = 1.0
+_PROGRESS_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """Times in seconds: of one whole run, and of a run without progress."""
+
+    whole: float
+    stall: float
+
+
+class Runs:
+    """Runs jobs, one at a time."""
+
+    def __init__(self, runtime: Runtime, limits: RunLimits, drain: Drain, pace: Pace) -> None:
+        self._runtime = runtime
+        self._limits = limits
+        self._drain = drain
+        self._pace = pace
+
+    async def run(self, lease: Lease, job: Job) -> Outputs:
+        """Run a job for the task that is held.
+
+        Raises:
+            TaskFailedError: the runtime said no, or it took too long.
+            TaskInterruptedError: the runtime was lost, or the agent must end.
+            GivenUpError: the task is no longer ours.
+        """
+        self._pace.start(lease.task)
+        work = asyncio.create_task(self._runtime.run(job), name=f"run {lease.task.key}")
+        stalled = asyncio.Event()
+        watch = asyncio.create_task(self._watch(lease, stalled), name=f"progress {lease.task.key}")
+        stop = asyncio.create_task(
+            first_of(lease.aborted, self._drain.halted, stalled, timeout=self._limits.whole), name="run must stop"
+        )
+        try:
+            await asyncio.wait({work, stop, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await self._interrupt(work)
+                if watch.done():
+                    watch.result()
+                raise self._why(lease, stalled)
+            return work.result()
+        finally:
+            self._pace.stop(whole=not stop.done() and work.done())
+            await cancel(work, watch, stop)
+
+    def _why(self, lease: Lease, stalled: asyncio.Event) -> Exception:
+        if lease.aborted.is_set():
+            return GivenUpError(f"the task is {lease.reason}")
+        if self._drain.halted.is_set():
+            return TaskInterruptedError("drained", "the agent had to end")
+        if stalled.is_set():
+            return TaskInterruptedError("stalled", f"no progress for {self._limits.stall:g} s")
+        return TaskFailedError("timeout", f"the run took longer than {self._limits.whole:g} s")
+
+    async def _interrupt(self, work: asyncio.Task[Outputs]) -> None:
+        """Interrupt until the run has ended: an interrupt that comes before the job has begun is forgotten.
+
+        Raises:
+            RuntimeHungError: it does not end.
+        """
+        started = time.monotonic()
+        while not work.done():
+            limit = LAST_INTERRUPT_SECONDS if self._drain.halted.is_set() else INTERRUPT_SECONDS
+            if time.monotonic() - started > limit:
+                if self._drain.halted.is_set():
+                    return
+                raise RuntimeHungError("runtime_hung", f"the run did not stop within {limit:g} s")
+            with suppress(RuntimeLostError, TimeoutError):
+                async with asyncio.timeout(_INTERRUPT_AGAIN):
+                    await self._runtime.interrupt()
+            await asyncio.wait({work}, timeout=_INTERRUPT_AGAIN)
+
+    async def _watch(self, lease: Lease, stalled: asyncio.Event) -> None:
+        """Follow the run's progress. A runtime that answers, but does not say how far it is, does not stall."""
+        moved = time.monotonic()
+        while time.monotonic() - moved < self._limits.stall:
+            await asyncio.sleep(_PROGRESS_EVERY)
+            try:
+                async with asyncio.timeout(self._limits.stall):
+                    progress = await self._runtime.progress()
+            except (RuntimeLostError, TimeoutError) as error:
+                log.debug("progress_unknown", error=describe(error))
+                continue
+            if progress is None or progress != lease.progress:
+                moved = time.monotonic()
+            if progress is not None:
+                lease.progress = progress
+                self._pace.advance(progress)
+        log.error("runtime_stalled", progress=lease.progress)
+        stalled.set()

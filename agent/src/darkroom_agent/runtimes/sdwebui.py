@@ -1,0 +1,207 @@
+"""The adapter for SD WebUI's API (AUTOMATIC1111 and Forge).
+
+Its traps, and what is done about them:
+
+- An unknown model is not refused, the loaded one is used: names are looked up in `sd-models` first, and the
+  answer's `sd_model_name` is compared.
+- A model is switched by the options, and only where another one is loaded: overrides would load it each time.
+- An interrupted job answers 200 with what it has: we remember that we interrupted.
+- Closing the connection does not stop a job: who gives one up interrupts it, and `ready` waits for its end.
+- Compressed answers cost time on the GPU's side for nothing: none are asked for.
+"""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from pydantic_core import from_json
+
+from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom.tasks import TaskType
+from darkroom_agent.faults import RuntimeLostError, describe
+from darkroom_agent.logs import EventLog
+from darkroom_agent.runtimes import Job, Outputs, RuntimeConfig
+from darkroom_agent.runtimes.bodies import json_file
+from darkroom_agent.runtimes.sdwebui_answers import read_fault, read_outputs
+from darkroom_agent.runtimes.sdwebui_content import build_request
+from darkroom_agent.runtimes.sdwebui_models import Checkpoint, find, missing
+
+log = EventLog(__name__)
+
+_PATHS = {
+    TaskType.TEXT_TO_IMAGE: "txt2img",
+    TaskType.IMAGE_TO_IMAGE: "img2img",
+    TaskType.EXTRA_SINGLE_IMAGE: "extra-single-image",
+    TaskType.EXTRA_BATCH_IMAGES: "extra-batch-images",
+    TaskType.INTERROGATE: "interrogate",
+}
+_GENERATE = frozenset({TaskType.TEXT_TO_IMAGE, TaskType.IMAGE_TO_IMAGE})
+_OK = 200
+_QUICK = 10.0
+"""Seconds for what the WebUI answers beside its work."""
+
+_SLOW = 60.0
+"""Seconds for what reads the models' folder, which may lie in S3."""
+
+
+class SdWebUi:
+    """A `Runtime`: one WebUI."""
+
+    def __init__(self, config: RuntimeConfig) -> None:
+        self._config = config
+        self._base = config.url.rstrip("/") + "/sdapi/v1/"
+        self._session: aiohttp.ClientSession | None = None
+        self._interrupted = False
+        self._names: dict[str, Checkpoint] = {}
+        self._loaded: Checkpoint | None = None  # what made the last answer, as far as we know
+
+    async def ready(self) -> str | None:
+        """See `Runtime.ready`. An open port is not enough: the WebUI must list models and be idle."""
+        self._forget()
+        try:
+            if not await self._list_models():
+                return "a model; it lists none"
+            await self._call("GET", "options", seconds=_QUICK)
+            if await self.progress() is not None:
+                await self.interrupt()  # of an agent before us, or one that was given up
+                return "the end of an earlier job"
+        except RuntimeLostError as error:
+            return f"an answer ({error})"
+        except (TaskFailedError, TaskInterruptedError) as error:
+            return f"a good answer ({error})"
+        return None
+
+    async def run(self, job: Job) -> Outputs:
+        """See `Runtime.run`."""
+        if job.type not in _PATHS:
+            known = ", ".join(_PATHS)
+            raise TaskFailedError("unsupported_task", f"SD WebUI does {known}; not {job.type}")
+        self._interrupted = False
+        request = build_request(job.type, job.content)
+        checkpoint = await self._select(job.model) if job.type in _GENERATE else None
+        if self._interrupted:
+            raise TaskInterruptedError("interrupted", "the job was interrupted")
+        answer = await self._call("POST", _PATHS[job.type], request)
+        if self._interrupted:  # it answers 200 all the same, with partial images
+            raise TaskInterruptedError("interrupted", "the job was interrupted")
+        generated = read_outputs(job.type, answer, scripted=bool(job.content.get("script_name")))
+        self._check_model(checkpoint, generated.model)
+        return generated.outputs
+
+    async def progress(self) -> float | None:
+        """See `Runtime.progress`."""
+        answer = await self._call("GET", "progress?skip_current_image=true", seconds=_QUICK)
+        state = answer.get("state") or {}
+        if state.get("job_count") == 0 and not answer.get("progress"):
+            return None
+        return min(max(float(answer.get("progress") or 0), 0.0), 1.0)
+
+    async def interrupt(self) -> None:
+        """See `Runtime.interrupt`."""
+        self._interrupted = True
+        await self._call("POST", "interrupt", seconds=_QUICK)
+
+    async def close(self) -> None:
+        """See `Runtime.close`."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _select(self, asked: str | None) -> Checkpoint | None:
+        """Have the model loaded that the task needs, and return it; None where any will do."""
+        wanted = asked or self._config.model
+        if wanted is None:
+            return None
+        known = self._names.get(wanted)
+        if known is not None and self._loaded is not None and known.filename == self._loaded.filename:
+            return known
+        checkpoint = await self._look_up(wanted)
+        current = str((await self._call("GET", "options", seconds=_QUICK)).get("sd_model_checkpoint") or "")
+        loaded = find(await self._list_models(), current)
+        self._check_allowed(checkpoint, wanted, loaded)
+        if loaded is None or loaded.filename != checkpoint.filename:
+            await self._load(checkpoint)
+        self._names[wanted] = checkpoint
+        return checkpoint
+
+    async def _look_up(self, name: str) -> Checkpoint:
+        checkpoint = find(await self._list_models(), name)
+        if checkpoint is None:
+            await self._call("POST", "refresh-checkpoints", {}, seconds=_SLOW)  # it may have been added since
+            checkpoints = await self._list_models()
+            checkpoint = find(checkpoints, name)
+            if checkpoint is None:
+                raise missing(name, checkpoints)
+        return checkpoint
+
+    def _check_allowed(self, checkpoint: Checkpoint, asked: str, loaded: Checkpoint | None) -> None:
+        """A static runtime serves one model: the configured one, or the one that it came up with."""
+        if self._config.dynamic_model:
+            return
+        own = self._config.model
+        is_own = find([checkpoint], own) is not None if own is not None else loaded == checkpoint
+        if not is_own:
+            only = own or (loaded.title if loaded else "none")
+            message = f"the model {asked!r} is not served here: this runtime serves {only!r} only"
+            raise TaskFailedError("model_not_found", message)
+
+    async def _load(self, checkpoint: Checkpoint) -> None:
+        log.info("model_switched", model=checkpoint.title)
+        self._loaded = None
+        try:
+            options = {"sd_model_checkpoint": checkpoint.title}
+            await self._call("POST", "options", options, seconds=self._config.load_timeout)
+        except TaskFailedError as error:
+            raise TaskFailedError("model_load_failed", f"{checkpoint.title}: {error}") from error
+
+    def _check_model(self, wanted: Checkpoint | None, used: str | None) -> None:
+        expected = wanted or self._loaded
+        if expected is None or used is None or used in {expected.stem, expected.model_name}:
+            self._loaded = expected
+            return
+        self._forget()
+        if wanted is not None:
+            message = f"the task needs the model {wanted.stem!r}, the runtime used {used!r}"
+            raise TaskInterruptedError("wrong_model", message)
+
+    def _forget(self) -> None:
+        """What was known of the models holds no more."""
+        self._names.clear()
+        self._loaded = None
+
+    async def _list_models(self) -> list[Checkpoint]:
+        answer = await self._request("GET", "sd-models", seconds=_SLOW)
+        entries = answer if isinstance(answer, list) else []
+        return [Checkpoint.read(entry) for entry in entries if isinstance(entry, dict)]
+
+    async def _call(
+        self, method: str, path: str, body: object = None, *, seconds: float | None = None
+    ) -> dict[str, Any]:
+        answer = await self._request(method, path, body, seconds=seconds)
+        return answer if isinstance(answer, dict) else {}
+
+    async def _request(self, method: str, path: str, body: object = None, *, seconds: float | None = None) -> Any:  # noqa: ANN401  JSON is anything
+        data = None if body is None else json_file(body)
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._connections().request(method, self._base + path, data=data, headers=headers) as response,
+            ):
+                text = await response.read()
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            self._forget()
+            raise RuntimeLostError("runtime_lost", describe(error)) from error
+        if response.status != _OK:
+            raise read_fault(response.status, text)
+        try:
+            return from_json(text)
+        except ValueError as error:
+            raise TaskInterruptedError(
+                "bad_answer", "the runtime answered with something other than JSON"
+            ) from error
+
+    def _connections(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_QUICK)
+            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+        return self._session

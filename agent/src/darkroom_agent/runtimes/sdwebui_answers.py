@@ -1,0 +1,137 @@
+"""Reading what the WebUI answers: images, and faults.
+
+The status tells little: bad base64, an unknown upscaler and a full GPU are all 500.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
+from darkroom.tasks import TaskType
+from darkroom_agent.faults import FailedForNowError, RuntimeLostError
+from darkroom_agent.runtimes import Outputs
+from darkroom_agent.runtimes.answers import tidy, without_files
+
+_CLIENT_FAULTS = frozenset({400, 404, 413, 422})
+_GATEWAY_FAULTS = frozenset({502, 503, 504})
+_UNAUTHORIZED = frozenset({401, 403})
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A generation's outputs, and the name of the checkpoint that made them (None where the answer lacks it)."""
+
+    outputs: Outputs
+    model: str | None
+
+
+def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = False) -> Generated:
+    """Read a 200 answer. `scripted` where a script (X/Y/Z plot …) decides how many images there are.
+
+    Raises:
+        TaskInterruptedError: images are missing, as from an interrupted job.
+        TaskFailedError: an interrogation came to nothing.
+    """
+    if type_ is TaskType.INTERROGATE:
+        return Generated(Outputs((), {"caption": _caption(answer)}), None)
+    rest = {name: value for name, value in answer.items() if name not in {"image", "images"}}
+    model = None
+    if type_ is TaskType.EXTRA_SINGLE_IMAGE:
+        images = [answer.get("image")]
+    elif type_ is TaskType.EXTRA_BATCH_IMAGES:
+        images = list(answer.get("images") or [])
+    else:
+        info = _info(answer)
+        images = _own_images(answer, info, scripted=scripted)
+        model = info.get("sd_model_name") or None
+        rest["info"] = info
+    if not images or not all(isinstance(image, str) and image for image in images):
+        raise TaskInterruptedError("incomplete", "the runtime answered without images")
+    try:
+        files = tuple(_decode(str(image)) for image in images)
+    except (binascii.Error, ValueError) as error:
+        raise TaskInterruptedError("bad_answer", "the runtime answered with images that are no base64") from error
+    return Generated(Outputs(files, without_files(rest)), model)
+
+
+def _caption(answer: dict[str, Any]) -> str:
+    """The words for an image. What went wrong in between is written among them, and nowhere else."""
+    caption = answer.get("caption")
+    if not isinstance(caption, str) or not caption.strip():
+        raise TaskInterruptedError("incomplete", "the runtime answered without a caption")
+    if "<error>" in caption:
+        raise FailedForNowError("interrogation_failed", "the runtime could not find words for the image")
+    return caption
+
+
+def _info(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer's `info`: JSON within JSON."""
+    info = answer.get("info")
+    try:
+        read = from_json(info) if isinstance(info, str) else info
+    except ValueError:
+        read = None
+    return read if isinstance(read, dict) else {}
+
+
+def _own_images(answer: dict[str, Any], info: dict[str, Any], *, scripted: bool) -> list[Any]:
+    """The images proper: a grid comes before them, ControlNet's maps come after."""
+    images = list(answer.get("images") or [])
+    first = int(info.get("index_of_first_image") or 0)
+    expected = len(info.get("all_seeds") or [])
+    if scripted or not expected:
+        return images[first:]
+    own = images[first : first + expected]
+    if len(own) < expected:
+        raise TaskInterruptedError("incomplete", f"the runtime made {len(own)} of {expected} images")
+    return own
+
+
+def _decode(image: str) -> bytes:
+    return base64.b64decode(image.partition(",")[2] if image.startswith("data:") else image)
+
+
+def read_fault(status: int, body: bytes) -> ExecutionError:
+    """What an answer that is not 200 means."""
+    try:
+        answer = from_json(body)
+    except ValueError:
+        answer = None
+    answer = answer if isinstance(answer, dict) else {"detail": body[:4096].decode("utf-8", "replace")}
+    if status in _GATEWAY_FAULTS:
+        return RuntimeLostError("runtime_lost", f"the runtime answered {status}")
+    if status in _UNAUTHORIZED:
+        return TaskInterruptedError(
+            "runtime_refused", f"the runtime answered {status}: does it ask for a password?"
+        )
+    if answer.get("detail") == "Not Found":  # FastAPI's own 404: the route is not there at all
+        return TaskInterruptedError("runtime_unsuitable", "the runtime does not serve this kind of task")
+    message = _message(answer) or f"the runtime answered {status}"
+    if "outofmemory" in message.replace(" ", "").lower():
+        return TaskInterruptedError("out_of_memory", message)
+    if status in _CLIENT_FAULTS:
+        return TaskFailedError("invalid_content", message)
+    return TaskFailedError("runtime_error", message)
+
+
+def _message(answer: dict[str, Any]) -> str:
+    detail = answer.get("detail")
+    if isinstance(detail, list):
+        return tidy("; ".join(_invalid_field(fault) for fault in detail if isinstance(fault, dict)))
+    error = str(answer.get("error") or "")
+    texts = [str(answer.get(field) or "") for field in ("detail", "errors", "message")]
+    text = next((text for text in texts if text), "")
+    if error and error != "HTTPException" and not text.startswith(error):
+        text = f"{error}: {text}" if text else error
+    return tidy(text)
+
+
+def _invalid_field(fault: dict[str, Any]) -> str:
+    place = "content"
+    for part in [part for part in fault.get("loc") or [] if part != "body"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return f"{place}: {fault.get('msg')}"

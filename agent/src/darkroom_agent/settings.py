@@ -1,0 +1,96 @@
+"""The agent's environment, read once and typed."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from darkroom.settings import PREFIX, Settings
+
+OLD_NAMES: Mapping[str, str] = {
+    "runtime_name": "RUNTIME_NAME",
+    "runtime_type": "RUNTIME_TYPE",
+    "runtime_url": "API_BASE_URL",
+    "queue_url": "SQS_QUEUE_URL",
+    "output_bucket": "S3_BUCKET",
+    "dynamic_model": "DYNAMIC_SD_MODEL",
+}
+"""Names of earlier agents, used where ours is absent. `SNS_TOPIC_ARN` needs no successor: the router announces."""
+
+
+def _split(text: object) -> object:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
+def _bucket(name: str) -> str:
+    return name.rpartition(":::")[2]
+
+
+Buckets = Annotated[tuple[Annotated[str, AfterValidator(_bucket)], ...], BeforeValidator(_split)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class AgentSettings(Settings):
+    """What the agent needs to know. Times are in seconds, sizes in bytes.
+
+    Attributes:
+        runtime_name: the runtime whose tasks come through the queue.
+        runtime_type: which adapter speaks to it (an entry point of `darkroom.runtimes`).
+        model: the checkpoint of a static runtime.
+        dynamic_model: whether a task may ask for another checkpoint.
+        input_buckets: buckets (names or ARNs), beside the output one, that inputs may come from; comma-separated.
+        allowed_networks: networks that inputs may be fetched from although they are not public; comma-separated.
+        lease_seconds: how long a task and its message stay ours without a sign of life.
+        heartbeat_seconds: how often a held task is looked at: a cancel is noticed within it.
+        poll_seconds: how long one request waits for a message. SQS takes up to 20; a drain may have to wait for it.
+        drain_seconds: how long after SIGTERM what runs may go on.
+        run_timeout_seconds: how long the runtime may work on one task.
+        stall_seconds: how long a run may go without progress until the runtime counts as hung.
+        startup_timeout_seconds: how long the runtime may take to become ready.
+        input_max_bytes: how much one task's links may hold together.
+        input_max_count: how many links one task may have.
+        input_timeout_seconds: how long one download may take, its retries not counted.
+        prefetch: fetch the next task while one runs; off, everything is done in order.
+        health_port: where `/healthz` and `/readyz` answer; 0 for nowhere.
+    """
+
+    runtime_name: str
+    runtime_type: str = "sdwebui"
+    runtime_url: str = "http://127.0.0.1:7860"
+    queue_url: str
+    results_queue_url: str
+    tasks_table: str
+    output_bucket: str
+    model: str | None = None
+    dynamic_model: bool = False
+    input_buckets: Buckets = ()
+    allowed_networks: Networks = ()
+    lease_seconds: Seconds = 60
+    heartbeat_seconds: Seconds = 4
+    poll_seconds: Annotated[int, Field(ge=0, le=20)] = 5
+    drain_seconds: Annotated[float, Field(ge=0)] = 20
+    run_timeout_seconds: Seconds = 3600
+    stall_seconds: Seconds = 900
+    startup_timeout_seconds: Seconds = 1800
+    input_max_bytes: Annotated[int, Field(gt=0)] = 64 * 1024 * 1024
+    input_max_count: Annotated[int, Field(gt=0)] = 32
+    input_timeout_seconds: Seconds = 60
+    prefetch: bool = True
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    log_format: Literal["auto", "json", "text"] = "auto"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings, under their old names too.
+
+        Raises:
+            SettingsError: variables are missing or wrong; all are named.
+        """
+        old = {
+            PREFIX + field.upper(): environment[name] for field, name in OLD_NAMES.items() if environment.get(name)
+        }
+        present = {name: value for name, value in environment.items() if value}
+        return super().from_environment({**old, **present})

@@ -1,0 +1,60 @@
+"""Telling images by their bytes."""
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from darkroom_agent.pictures import PictureError, check_picture
+
+FORMATS = ["png", "jpeg", "gif", "bmp", "webp"]
+
+
+def encode(format_: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    Image.effect_noise((40, 30), 50).convert("RGB").save(buffer, format_, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_images_of_every_kind_are_taken(format_: str) -> None:
+    assert f"image/{format_}" == check_picture(encode(format_))
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"exif": b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00"}])
+def test_every_kind_of_webp_is_taken(options: dict[str, object]) -> None:
+    assert "image/webp" == check_picture(encode("WEBP", **options))
+
+
+def test_a_progressive_jpeg_is_taken() -> None:
+    assert "image/jpeg" == check_picture(encode("JPEG", progressive=True, optimize=True))
+
+
+@pytest.mark.parametrize("format_", [name for name in FORMATS if name != "bmp"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_a_cut_off_image_is_refused(format_: str, share: float) -> None:
+    data = encode(format_)
+    with pytest.raises(PictureError):
+        check_picture(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "nothing"),
+        (b"<html>not found</html>", "a page"),
+        (b"%PDF-1.7 and more", "a document"),
+        (b"PK\x03\x04" + bytes(100), "an archive"),
+    ],
+)
+def test_what_is_no_image_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(PictureError, match="no image"):
+        check_picture(data)
+    assert reason
+
+
+def test_a_decompression_bomb_is_refused_by_its_header() -> None:
+    data = bytearray(encode("PNG"))
+    data[16:24] = (50_000).to_bytes(4) * 2
+    with pytest.raises(PictureError, match="50000 x 50000"):
+        check_picture(data)

@@ -1,0 +1,112 @@
+"""One run: limits of time, hung runtimes, interrupts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom.tasks import Task, TaskType
+from darkroom_agent import runs as module
+from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError
+from darkroom_agent.leases import Abort, Lease
+from darkroom_agent.queues import Delivery
+from darkroom_agent.runtimes import Job
+
+MakeBench = Callable[..., Any]
+MakeTask = Callable[..., Task]
+Until = Callable[..., Awaitable[Any]]
+JOB = Job(TaskType.TEXT_TO_IMAGE, {})
+
+
+@pytest.fixture(autouse=True)
+def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PROGRESS_EVERY", 0.02)
+    monkeypatch.setattr(module, "_INTERRUPT_AGAIN", 0.02)
+    monkeypatch.setattr(module, "INTERRUPT_SECONDS", 0.2)
+    monkeypatch.setattr(module, "LAST_INTERRUPT_SECONDS", 0.1)
+
+
+def lease_of(bench: Any, make_task: MakeTask) -> Lease:
+    return Lease(bench.custody, Delivery("m", "", "r", 1), make_task())
+
+
+async def test_a_run_that_takes_too_long_is_interrupted_and_fails(
+    make_bench: MakeBench, make_task: MakeTask
+) -> None:
+    bench = make_bench(whole_run=0.1)
+    with pytest.raises(TaskFailedError, match=r"longer than 0\.1 s") as caught:
+        await bench.runs.run(lease_of(bench, make_task), JOB)
+    assert ("timeout", 1) == (caught.value.type, bench.runtime.interrupts)
+
+
+async def test_a_run_without_progress_is_interrupted(make_bench: MakeBench, make_task: MakeTask) -> None:
+    bench = make_bench(stall=0.1)
+    bench.runtime.at = 0.4
+    lease = lease_of(bench, make_task)
+    with pytest.raises(TaskInterruptedError, match="no progress"):
+        await bench.runs.run(lease, JOB)
+    assert (1, 0.4) == (bench.runtime.interrupts, lease.progress)
+
+
+async def test_a_runtime_that_does_not_say_how_far_it_is_does_not_stall(
+    make_bench: MakeBench, make_task: MakeTask
+) -> None:
+    bench = make_bench(stall=0.1)
+    run = asyncio.create_task(bench.runs.run(lease_of(bench, make_task), JOB))
+    await asyncio.sleep(0.3)
+    bench.runtime.go.set()
+    assert 1 == len((await run).images)
+
+
+async def test_a_runtime_that_answers_nothing_stalls(
+    make_bench: MakeBench, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(stall=0.1)
+
+    async def lost() -> float:
+        raise RuntimeLostError("runtime_lost", "no answer")
+
+    monkeypatch.setattr(bench.runtime, "progress", lost)
+    with pytest.raises(TaskInterruptedError, match="no progress"):
+        await bench.runs.run(lease_of(bench, make_task), JOB)
+
+
+async def test_a_runtime_that_heeds_no_interrupt_hangs(make_bench: MakeBench, make_task: MakeTask) -> None:
+    bench = make_bench(whole_run=0.05)
+    bench.runtime.heeds_interrupts = False
+    with pytest.raises(RuntimeHungError):
+        await bench.runs.run(lease_of(bench, make_task), JOB)
+    assert bench.runtime.interrupts > 1  # one that came too early would have been forgotten
+
+
+async def test_a_lost_task_ends_its_run(bench: Any, make_task: MakeTask, until: Until) -> None:
+    lease = lease_of(bench, make_task)
+    run = asyncio.create_task(bench.runs.run(lease, JOB))
+    await until(lambda: bench.runtime.running)
+    lease.abort(Abort.CANCELLED)
+    with pytest.raises(GivenUpError, match="cancelled"):
+        await run
+    assert 1 == bench.runtime.interrupts
+
+
+async def test_the_end_of_the_agent_waits_for_no_orderly_stop(
+    bench: Any, make_task: MakeTask, until: Until
+) -> None:
+    bench.runtime.heeds_interrupts = False
+    run = asyncio.create_task(bench.runs.run(lease_of(bench, make_task), JOB))
+    await until(lambda: bench.runtime.running)
+    bench.drain.halt()
+    with pytest.raises(TaskInterruptedError, match="had to end"):
+        await run
+
+
+async def test_a_run_that_was_cut_short_teaches_nothing_about_durations(
+    make_bench: MakeBench, make_task: MakeTask
+) -> None:
+    bench = make_bench(whole_run=0.05)
+    with pytest.raises(TaskFailedError):
+        await bench.runs.run(lease_of(bench, make_task), JOB)
+    bench.pace.start(make_task())
+    assert bench.pace.remaining() is None
