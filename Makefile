@@ -7,7 +7,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports template build unit schemas pins clean
+.PHONY: help setup demo test lint types imports template build unit bench schemas pins clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ build: setup  ## what `sam deploy` would upload
 
 unit: setup  ## all tests
 	pytest
+
+bench: setup  ## how busy the agent keeps its GPU, beside a serial one (five minutes; writes docs/performance)
+	python bench/agent/bench.py --docs
 
 schemas: setup  ## write events/schemas from the models
 	python events/generate.py

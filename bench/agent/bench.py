@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import boto3
@@ -28,7 +29,7 @@ from rich.table import Table
 from samtranslator.yaml_helper import yaml_parse
 
 from darkroom.aws.task_store import DynamoTaskStore
-from darkroom.messages import TaskMessage
+from darkroom.messages import TaskMessage, TaskResult
 from darkroom.models import now
 from darkroom.tasks import Task, TaskType
 from darkroom_local.aws.process import run_aws
@@ -97,7 +98,7 @@ def process(*command: str, env: dict[str, str] | None = None) -> Iterator[subpro
             running.terminate()
 
 
-def get(url: str) -> Any:
+def get(url: str) -> Any:  # noqa: ANN401  JSON is anything
     """The JSON at an address of this bench; waits until somebody answers."""
     for _ in range(200):
         try:
@@ -131,7 +132,7 @@ class Cloud:
         for number in range(case.tasks):
             content: dict[str, Any] = {"prompt": "noise", "steps": 20, "batch_size": case.shape.images}
             if case.shape.linked:
-                content["init_images"] = [f"{link}?{number}"]
+                content["init_images"] = [f"{link}&number={number}"]
             task = Task(
                 owner="bench",
                 id=f"task-{number}",
@@ -153,6 +154,13 @@ class Cloud:
         answer = self._sqs.get_queue_attributes(QueueUrl=self._results, AttributeNames=names)
         return int(answer["Attributes"][names[0]])
 
+    def check(self) -> None:
+        """See that the tasks were done, not refused."""
+        for message in self._sqs.receive_message(QueueUrl=self._results, MaxNumberOfMessages=10)["Messages"]:
+            result = TaskResult.from_json(message["Body"])
+            if result.error is not None:
+                raise RuntimeError(result.error.message)
+
     def environment(self, case: Case, endpoint: str, gpu: str) -> dict[str, str]:
         """The agent's environment."""
         return {
@@ -171,16 +179,17 @@ class Cloud:
             "DARKROOM_TASKS_TABLE": self._name,
         }
 
-    @property
-    def input_path(self) -> str:
-        """The input picture's path on the server."""
-        return f"/{self._name}/inputs/a.png"
+    def input_link(self, proxied: str) -> str:
+        """Where the input picture is, by the proxy."""
+        params = {"Bucket": self._name, "Key": "inputs/a.png"}
+        link = urlsplit(self._s3.generate_presigned_url("get_object", Params=params))
+        return urlunsplit(link._replace(netloc=urlsplit(proxied).netloc))
 
 
 def measure(case: Case, direct: str, proxied: str) -> Measured:
     """Run one case."""
     cloud = Cloud(direct)
-    cloud.fill(case, proxied + cloud.input_path)
+    cloud.fill(case, cloud.input_link(proxied))
     port = free_port()
     gpu = f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
@@ -196,6 +205,7 @@ def measure(case: Case, direct: str, proxied: str) -> Measured:
                 raise TimeoutError(f"{case}: {cloud.reported()} of {case.tasks} tasks were reported")
             time.sleep(0.2)
         cpu, memory = usage(agent.pid)
+        cloud.check()
         spans = get(f"{gpu}/busy")
     whole = spans[-1][1] - spans[0][0]
     busy = sum(end - start for start, end in spans)

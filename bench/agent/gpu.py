@@ -15,7 +15,7 @@ import zlib
 from aiohttp import web
 
 MODEL = "bench"
-_SIDE = 424  # random pixels do not compress: 424 × 424 × 3 bytes are about 540 KB
+_SIDE = 424  # random pixels do not compress: 424 by 424 by 3 bytes are about 540 KB
 
 
 def png(side: int = _SIDE) -> bytes:

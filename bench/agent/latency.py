@@ -1,7 +1,7 @@
 """A proxy that makes each call to the emulated AWS take as long as it takes on AWS.
 
-`python bench/agent/latency.py PORT TARGET` forwards to TARGET (`http://127.0.0.1:4566`). Times are ordinary ones within
-a region, in seconds.
+`python bench/agent/latency.py PORT TARGET` forwards to TARGET (an `http://` address). The times are ordinary ones
+within a region, in seconds.
 """
 
 import asyncio
