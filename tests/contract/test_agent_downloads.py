@@ -1,7 +1,7 @@
 """Fetching links over real HTTP: what is followed, what is refused, what is tried again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
@@ -14,7 +14,7 @@ from darkroom.errors import TaskFailedError
 from darkroom.testing import InMemoryBlobStore
 from darkroom_agent import downloads as module
 from darkroom_agent.addresses import Network
-from darkroom_agent.downloads import DownloadLimits, Downloads
+from darkroom_agent.downloads import Budget, DownloadLimits, Downloads
 from darkroom_agent.faults import FailedForNowError
 from darkroom_agent.links import Link
 from darkroom_agent.threads import Threads
@@ -64,7 +64,14 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def fetch(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fetch]:
+def threads() -> Iterator[Threads]:
+    made = Threads(2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def fetch(monkeypatch: pytest.MonkeyPatch, threads: Threads) -> Fetch:
     """Fetches one URL that stands at content.image."""
     monkeypatch.setattr(module, "backoff", lambda _: 0.01)
     blobs = InMemoryBlobStore()
@@ -73,15 +80,13 @@ async def fetch(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fetch]:
         "s3://mine/.requests/x.json": b"secret",
         "s3://other/x": b"secret",
     }
-    threads = Threads(2)
 
     async def one(url: object, networks: tuple[Network, ...] = (HERE,), seconds: float = 5) -> bytes | bytearray:
         limits = DownloadLimits(LIMIT, seconds, frozenset({"mine"}), networks)
         async with Downloads(blobs, threads, limits) as downloads:
             return await downloads.fetch(Link(str(url), ("image",)), downloads.budget())
 
-    yield one
-    threads.close()
+    return one
 
 
 async def failure(fetch: Fetch, url: object, **limits: Any) -> TaskFailedError:
@@ -96,6 +101,64 @@ async def test_a_link_is_fetched_over_http_and_from_s3(site: Site, fetch: Fetch)
     assert b"image" == await fetch(site.url / "x")
     assert b"image" == await fetch("s3://mine/a/b.png")
     assert b"image" == await fetch("S3://mine/a/b.png")
+
+
+@pytest.fixture
+async def cached(threads: Threads) -> AsyncIterator[Fetch]:
+    """Fetches like `fetch`, with a cache that lasts."""
+    blobs = InMemoryBlobStore()
+    blobs.files["s3://mine/x"] = b"in s3"
+    limits = DownloadLimits(LIMIT, 5, frozenset({"mine"}), (HERE,), cache_bytes=10 * LIMIT)
+    async with Downloads(blobs, threads, limits) as downloads:
+
+        async def one(url: object, max_bytes: int = LIMIT) -> bytes:
+            return bytes(await downloads.fetch(Link(str(url), ("image",)), Budget(max_bytes)))
+
+        one.blobs = blobs  # type: ignore[attr-defined]
+        yield one
+
+
+def tagged(tag: str, body: bytes) -> Callable[[web.Request], Any]:
+    """Answers as servers do that know conditional requests."""
+
+    async def answer(request: web.Request) -> web.Response:
+        same = request.headers.get("If-None-Match") == tag
+        return web.Response(status=304 if same else 200, body=b"" if same else body, headers={"ETag": tag})
+
+    return answer
+
+
+async def test_what_did_not_change_is_not_sent_again(site: Site, cached: Fetch) -> None:
+    site.answers["/x"] = [tagged('"1"', b"one"), tagged('"1"', b"nobody sees this"), tagged('"2"', b"two")]
+    assert [b"one", b"one", b"two", b"two"] == [await cached(site.url / "x") for _ in range(4)]
+    assert 4 == len(site.asked)  # who has the original decides each time
+
+
+async def test_a_tag_is_of_the_address_that_gave_it_and_not_of_the_link(site: Site, cached: Fetch) -> None:
+    site.answers["/x"] = [says(302, Location="/a"), says(302, Location="/b")]
+    site.answers["/a"], site.answers["/b"] = [tagged('"1"', b"a")], [tagged('"1"', b"b")]
+    assert [b"a", b"b"] == [await cached(site.url / "x") for _ in range(2)]
+
+
+async def test_what_may_be_read_no_more_is_not_given_from_the_cache(site: Site, cached: Fetch) -> None:
+    site.answers["/x"] = [tagged('"1"', b"one"), says(403)]
+    await cached(site.url / "x")
+    with pytest.raises(TaskFailedError, match="answered 403"):
+        await cached(site.url / "x")
+
+
+async def test_what_comes_from_the_cache_counts_too(site: Site, cached: Fetch) -> None:
+    site.answers["/x"] = [tagged('"1"', bytes(500))]
+    await cached(site.url / "x")
+    with pytest.raises(TaskFailedError, match="larger than 499"):
+        await cached(site.url / "x", 499)
+
+
+async def test_files_in_s3_are_kept_too(cached: Any) -> None:
+    assert b"in s3" == await cached("s3://mine/x")
+    assert b"in s3" == await cached("s3://mine/x")
+    cached.blobs.files["s3://mine/x"] = b"changed"
+    assert b"changed" == await cached("s3://mine/x")
 
 
 async def test_redirects_are_followed(site: Site, fetch: Fetch) -> None:

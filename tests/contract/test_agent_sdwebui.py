@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -10,11 +11,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from PIL import Image
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import RuntimeLostError
-from darkroom_agent.runtimes import Job, RuntimeConfig, load
+from darkroom_agent.faults import FailedForNowError, RuntimeLostError
+from darkroom_agent.runtimes import Job, Previewing, RuntimeConfig, load
 from darkroom_agent.runtimes.sdwebui import SdWebUi
 
 V15 = {
@@ -54,6 +56,8 @@ class WebUi:
     working: asyncio.Event = field(default_factory=asyncio.Event)
     job_count: int = 0
     requests: list[tuple[str, Any, Any]] = field(default_factory=list)
+    registries: dict[str, Any] = field(default_factory=dict)
+    current_image: str | None = None
 
     def paths(self) -> list[str]:
         return [path for path, _, _ in self.requests]
@@ -64,6 +68,7 @@ class WebUi:
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**28)
         app.router.add_route("*", "/sdapi/v1/{path}", self.answer)
+        app.router.add_route("*", "/controlnet/{path}", self.answer)
         return app
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -77,11 +82,20 @@ class WebUi:
         answers: dict[str, Any] = {
             "sd-models": self.models,
             "options": {"sd_model_checkpoint": self.loaded},
-            "progress": {"progress": 0.4 if self.job_count else 0, "state": self.state()},
+            "progress": {
+                "progress": 0.4 if self.job_count else 0,
+                "state": self.state(),
+                "current_image": None if request.query.get("skip_current_image") else self.current_image,
+            },
             "interrupt": {},
             "refresh-checkpoints": None,
         }
-        return web.json_response(answers[path]) if path in answers else await self.work(request, path)
+        answers |= self.registries
+        if path in answers:
+            return web.json_response(answers[path])
+        if request.method == "GET":
+            return web.json_response({"detail": "Not Found"}, status=404)
+        return await self.work(request, path)
 
     def state(self) -> dict[str, Any]:
         return {"job_count": self.job_count, "sampling_step": 3}
@@ -153,7 +167,7 @@ async def test_the_answer_is_kept_whole_but_for_the_files_in_it(webui: WebUi, co
     assert "images" not in outputs.answer
     kept = outputs.answer["parameters"]
     assert (3, "canny") == (kept["steps"], kept["alwayson_scripts"]["controlnet"]["args"][0]["module"])
-    assert "v1-5-pruned-emaonly" == outputs.answer["info"]["sd_model_name"]
+    assert "v1-5-pruned-emaonly" == json.loads(outputs.answer["info"])["sd_model_name"]
 
 
 @pytest.mark.parametrize("type_", [TaskType.EXTRA_SINGLE_IMAGE, TaskType.EXTRA_BATCH_IMAGES])
@@ -315,7 +329,7 @@ async def test_a_text_that_is_no_image_is_refused_by_its_field(
         (
             500,
             {"error": "NansException", "detail": "", "body": "", "errors": "A tensor with all NaNs"},
-            (TaskFailedError, "runtime_error", "NansException: A tensor with all NaNs"),
+            (FailedForNowError, "nan_image", "NansException: A tensor with all NaNs"),
         ),
         (
             500,
@@ -374,6 +388,148 @@ async def test_a_script_decides_how_many_images_there_are(webui: WebUi, connect:
     webui.images = [image(text) for text in ("grid", "one")]
     outputs = await connect().run(job(content={"script_name": "x/y/z plot"}))
     assert (b"one",) == outputs.images
+
+
+SAMPLERS = [{"name": "Euler a", "aliases": ["k_euler_a"]}, {"name": "DPM++ 2M", "aliases": []}]
+SCHEDULERS = [{"name": "karras", "label": "Karras", "aliases": None}]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Euler a", True),
+        ("euler a", True),
+        ("k_euler_a", True),
+        ("DPM++ 2M Karras", True),
+        ("Eular a", False),
+        ("Eular a Karras", False),
+    ],
+)
+async def test_an_unknown_sampler_fails_before_another_is_taken_for_it(
+    webui: WebUi, connect: Connect, name: str, known: object
+) -> None:
+    webui.registries = {"samplers": SAMPLERS, "schedulers": SCHEDULERS}
+    if known:
+        await connect().run(job(content={"sampler_name": name}))
+        return
+    with pytest.raises(TaskFailedError, match=f"content.sampler_name: there is no sampler '{name}'"):
+        await connect().run(job(content={"sampler_name": name}))
+    assert "txt2img" not in webui.paths()
+
+
+async def test_names_that_were_found_once_are_not_asked_for_again(webui: WebUi, connect: Connect) -> None:
+    webui.registries = {"samplers": SAMPLERS, "loras": [{"name": "ink", "alias": "ink_v1"}]}
+    adapter = connect()
+    content = {"sampler_name": "Euler a", "prompt": "A dog <lora:ink:0.8> <lora:ink_v1:1>"}
+    assert () == (await adapter.run(job(content=content))).warnings
+    webui.requests.clear()
+    await adapter.run(job(content=content))
+    assert ["txt2img"] == webui.paths()
+
+
+async def test_a_runtime_that_lists_nothing_is_believed(connect: Connect) -> None:
+    unit = {"model": "canny", "image": PNG}
+    content = {
+        "sampler_name": "Any",
+        "prompt": "<lora:any:1>",
+        "override_settings": {"sd_vae": "any"},
+        "alwayson_scripts": {"controlnet": {"args": [unit]}},
+    }
+    assert () == (await connect().run(job(content=content))).warnings
+
+
+async def test_what_is_ignored_in_silence_is_a_warning(webui: WebUi, connect: Connect) -> None:
+    webui.registries = {"loras": [], "sd-vae": [{"model_name": "kl.pt"}]}
+    content = {"prompt": "<lora:ink:1> <lora:{a|b}:1>", "override_settings": {"sd_vae": "other.pt"}}
+    outputs = await connect().run(job(content=content))
+    expected = ("the LoRA ink is not there, and was ignored", "the VAE other.pt is not there, and was ignored")
+    assert expected == outputs.warnings
+
+
+CONTROLNETS = {"model_list": ["None", "control_v11p_sd15_canny [d14c016b]"]}
+
+
+@pytest.mark.parametrize(
+    ("unit", "known"),
+    [
+        ({"model": "control_v11p_sd15_canny [d14c016b]"}, True),
+        ({"model": "control_v11p_sd15_canny"}, True),
+        ({"model": "canny"}, True),
+        ({"model": "None"}, True),
+        ({"model": "depth", "enabled": False}, True),
+        ({"model": "depth"}, False),
+    ],
+)
+async def test_an_unknown_controlnet_model_fails_and_names_those_that_are_there(
+    webui: WebUi, connect: Connect, unit: Any, known: object
+) -> None:
+    webui.registries = {"model_list": CONTROLNETS}
+    content = {"alwayson_scripts": {"ControlNet": {"args": [{"image": PNG}, {"image": PNG, **unit}]}}}
+    if known:
+        await connect().run(job(content=content))
+        return
+    place = r"content\.alwayson_scripts\.ControlNet\.args\[1\]\.model"
+    with pytest.raises(TaskFailedError, match=f"{place}: .* 'depth'; there is: control_v11p_sd15_canny$"):
+        await connect().run(job(content=content))
+
+
+@pytest.mark.parametrize(("text", "warned"), [("Steps: 20, ControlNet 0: canny", False), ("Steps: 20", True)])
+async def test_an_answer_that_mentions_no_controlnet_is_a_warning(
+    webui: WebUi, connect: Connect, text: str, warned: object
+) -> None:
+    webui.info = {"infotexts": [text]}
+    content = {"alwayson_scripts": {"controlnet": {"args": [{"image": PNG}]}}}
+    outputs = await connect().run(job(content=content))
+    assert warned is bool(outputs.warnings)
+
+
+def black(side: int = 64, spot: int = 0) -> str:
+    picture = Image.new("RGB", (side, side))
+    picture.paste((255, 255, 255), (0, 0, spot, spot))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("forge", "images", "content", "fails", "reason"),
+    [
+        (True, [black(), black()], {}, True, "nothing but black, from Forge"),
+        (False, [black(), black()], {}, False, "AUTOMATIC1111 says so itself"),
+        (True, [black(), black(spot=1)], {}, False, "one image shows something"),
+        (True, [black(), black()], {"init_images": [black()]}, False, "it began with a black one"),
+        (True, [black(), black()], {"init_images": [black(spot=9)]}, True, "it began with another"),
+    ],
+)
+async def test_black_images_from_forge_are_a_failure_that_may_pass(
+    webui: WebUi, connect: Connect, forge: object, images: list[str], content: Any, fails: object, reason: str
+) -> None:
+    webui.registries = {"sd-modules": []} if forge else {}
+    webui.images, webui.info = images, {"all_seeds": [1, 2]}
+    adapter = connect()
+    assert await adapter.ready() is None
+    work = adapter.run(job(type=TaskType.IMAGE_TO_IMAGE if content else TaskType.TEXT_TO_IMAGE, content=content))
+    if not fails:
+        assert 2 == len((await work).images), reason
+        return
+    with pytest.raises(FailedForNowError) as caught:
+        await work
+    assert "nan_image" == caught.value.type, reason
+
+
+async def test_the_answer_keeps_the_webuis_own_form_of_its_info(webui: WebUi, connect: Connect) -> None:
+    webui.info = {"infotexts": ["A dog"], "extra": f"data:image/png;base64,{PNG}"}
+    kept = json.loads((await connect().run(job())).answer["info"])
+    assert (["A dog"], [1]) == (kept["infotexts"], kept["all_seeds"])
+    assert kept["extra"].endswith("characters of base64>")
+
+
+async def test_a_preview_is_what_the_runtime_shows_at_present(webui: WebUi, connect: Connect) -> None:
+    adapter = connect()
+    assert isinstance(adapter, Previewing)
+    assert await adapter.preview() is None
+    webui.current_image = image("so far")
+    assert b"so far" == await adapter.preview()
 
 
 async def test_a_connection_that_breaks_is_a_lost_runtime(webui: WebUi, connect: Connect) -> None:

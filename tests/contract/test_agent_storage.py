@@ -5,12 +5,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
 from darkroom.aws.blob_store import S3BlobStore
+from darkroom.aws.multipart import THRESHOLD
 from darkroom.errors import BlobTooLargeError
+from darkroom.messages import TaskResult
+from darkroom.models import now
 from darkroom.ports import BlobStore
 from darkroom.testing import InMemoryBlobStore
-from darkroom_agent.queues import SqsInbox
+from darkroom_agent.queues import SqsInbox, SqsResultQueue
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -37,6 +41,83 @@ def test_what_is_larger_than_its_reader_takes_is_not_read(blobs: tuple[BlobStore
     assert b"12345" == store.get(link, limit=5)
     with pytest.raises(BlobTooLargeError):
         store.get(link, limit=4)
+
+
+def test_a_file_that_is_still_the_same_is_not_read_again(blobs: tuple[BlobStore, str]) -> None:
+    store, link = blobs
+    store.create(link, b"first", "text/plain")
+    found = store.get_other(link, "")
+    assert found is not None
+    assert (b"first", None) == (found.data, store.get_other(link, found.tag))
+    store.put(link, b"second", "text/plain")
+    other = store.get_other(link, found.tag)
+    assert other is not None
+    assert b"second" == other.data
+    with pytest.raises(FileNotFoundError):
+        store.get_other(f"{link}-2", "")
+
+
+def test_a_large_file_is_sent_in_parts(aws: Callable[..., Any]) -> None:
+    client, bucket = aws("s3"), f"bucket-{uuid4().hex}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    store, link = S3BlobStore(client), f"s3://{bucket}/large"
+    data = bytes(range(256)) * (THRESHOLD // 256) + b"end"
+    calls = []
+    client.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+    store.create(link, data, "video/mp4", {"task-id": "1"})
+    head = client.head_object(Bucket=bucket, Key="large")
+    assert (data, "video/mp4", {"task-id": "1"}) == (store.get(link), head["ContentType"], head["Metadata"])
+    assert 3 == calls.count("UploadPart")
+    assert 1 == calls.count("CompleteMultipartUpload")
+
+
+def test_parts_of_a_file_that_was_not_finished_are_removed(
+    aws: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, bucket = aws("s3"), f"bucket-{uuid4().hex}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "CompleteMultipartUpload")
+
+    monkeypatch.setattr(client, "complete_multipart_upload", refuse)
+    with pytest.raises(FileExistsError):
+        S3BlobStore(client).create(f"s3://{bucket}/large", bytes(THRESHOLD), "video/mp4")
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_copy_in_the_priority_queue_overtakes_what_waits_and_is_handled_there(aws: Callable[..., Any]) -> None:
+    sqs = aws("sqs")
+    urls = [sqs.create_queue(QueueName=f"{name}-{uuid4().hex}")["QueueUrl"] for name in ("tasks", "priority")]
+    inbox = SqsInbox(sqs, *urls)
+    for url, body in ((urls[0], "ordinary"), (urls[0], "urgent"), (urls[1], "urgent")):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    received = [inbox.receive(0, 60) for _ in range(3)]
+    assert [("urgent", True), ("ordinary", False), ("urgent", False)] == [
+        (found.body, found.is_copy) for found in received if found is not None
+    ]
+    copy, ordinary, _ = received
+    assert copy is not None
+    assert ordinary is not None
+    inbox.hide(copy, 0)
+    again = inbox.receive(0, 60)
+    assert again is not None
+    assert ("urgent", 2) == (again.body, again.receives)
+    inbox.delete(again)
+    inbox.delete(ordinary)
+    assert inbox.receive(0, 60) is None
+
+
+def test_a_trace_comes_with_its_message_and_goes_with_its_result(aws: Callable[..., Any]) -> None:
+    sqs = aws("sqs")
+    url = sqs.create_queue(QueueName=f"queue-{uuid4().hex}")["QueueUrl"]
+    header = "Root=1-6976a4b0-0123456789abcdef01234567;Parent=53995c3f42cd8ad8;Sampled=1"
+    result = TaskResult(owner="o", id="i", submission=now(), attempt=1, outcome="succeeded")
+    SqsResultQueue(sqs, url).send(result, header)
+    found = SqsInbox(sqs, url).receive(0, 60)
+    assert found is not None
+    assert header == found.trace
+    SqsResultQueue(sqs, url).send(result)
 
 
 def test_a_message_is_hidden_for_as_long_as_it_was_asked_and_counts_its_receives(aws: Callable[..., Any]) -> None:

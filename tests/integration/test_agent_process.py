@@ -93,11 +93,12 @@ class Cloud:
         task = make_task(**(fields | changes))
         task = task.model_copy(update={"output_location": f"s3://{self.names['bucket']}/output/{task.id}"})
         self.store.submit(task)
-        self.send(TaskMessage.of(task).to_json())
+        for queue in ("queue", "priority") if task.priority == "high" else ("queue",):
+            self.send(TaskMessage.of(task).to_json(), queue)
         return task
 
-    def send(self, body: str) -> None:
-        self.client("sqs").send_message(QueueUrl=self.names["queue"], MessageBody=body)
+    def send(self, body: str, queue: str = "queue") -> None:
+        self.client("sqs").send_message(QueueUrl=self.names[queue], MessageBody=body)
 
     def accept_result(self) -> list[Task]:
         """Take what the results queue holds and record it, as the callback function does."""
@@ -174,6 +175,7 @@ def cloud(moto: str, clients: Callable[[str], Any]) -> Cloud:
     names = {
         "dead": dead,
         "queue": sqs.create_queue(QueueName=f"tasks-{mark}", Attributes=attributes)["QueueUrl"],
+        "priority": sqs.create_queue(QueueName=f"priority-{mark}", Attributes=attributes)["QueueUrl"],
         "results": sqs.create_queue(QueueName=f"results-{mark}")["QueueUrl"],
         "table": f"tasks-{mark}",
         "bucket": f"outputs-{mark}",
@@ -238,6 +240,7 @@ def start_agent(start: Start, cloud: Cloud) -> Callable[..., Process]:
             "runtime_name": "sdruntime",
             "runtime_url": runtime_url,
             "queue_url": cloud.names["queue"],
+            "priority_queue_url": cloud.names["priority"],
             "results_queue_url": cloud.names["results"],
             "tasks_table": cloud.names["table"],
             "output_bucket": cloud.names["bucket"],
@@ -271,7 +274,7 @@ def test_a_task_becomes_images_in_the_bucket_and_one_result(
     assert ("image/png", {"task-id": task.id}) == (head["ContentType"], head["Metadata"])
     answer = json.loads(cloud.read(stem.group(0)))
     assert "images" not in answer
-    assert 2 == len(answer["info"]["all_seeds"])
+    assert 2 == len(json.loads(answer["info"])["all_seeds"])
     until(lambda: cloud.count() == (0, 0), "the message's deletion")
     agent.stop()
     assert 0 == agent.wait()
@@ -421,6 +424,64 @@ def test_a_runtime_killed_in_mid_run_and_back_finishes_the_task(
     start_runtime(int(url.rpartition(":")[2]))
     ended = cloud.end_of(task)
     assert (TaskStatus.SUCCEEDED, 2) == (ended.status, ended.attempt)
+
+
+def test_a_running_task_shows_how_far_it_is_and_what_it_has(
+    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
+) -> None:
+    _, url = start_runtime()
+    start_agent(url, preview_seconds=0.3)
+    task = cloud.submit(make_task, content=LONG | {"steps": 100})
+    seen = until(lambda: cloud.state(task).progress, "progress")
+    assert 0 < seen < 1
+    until(lambda: (cloud.state(task).progress or 0) > seen, "more progress")
+    preview = until(lambda: cloud.state(task).preview, "a preview")
+    assert f"s3://{cloud.names['bucket']}/.previews/{task.owner}/{task.id}.png" == preview
+    assert cloud.read(preview).startswith(b"\x89PNG")
+    assert TaskStatus.SUCCEEDED is cloud.end_of(task).status
+
+
+def test_an_urgent_task_overtakes_those_that_wait_and_is_run_once(
+    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
+) -> None:
+    waiting = [cloud.submit(make_task, content=QUICK | {"steps": 10}) for _ in range(4)]
+    urgent = cloud.submit(make_task, priority="high")
+    _, url = start_runtime()
+    agent = start_agent(url)
+    ended: list[Task] = []
+    until(lambda: ended.extend(cloud.accept_result()) or len(ended) == 5, "five results")
+    assert urgent.key == ended[0].key
+    assert {task.key for task in ended} == {task.key for task in (*waiting, urgent)}
+    until(lambda: (cloud.count(), cloud.count("priority")) == ((0, 0), (0, 0)), "the messages' deletion")
+    assert 5 == len(agent.events("task_claimed"))
+
+
+def test_an_idle_agent_gets_an_urgent_task_at_once(
+    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
+) -> None:
+    _, url = start_runtime()
+    agent = start_agent(url, poll_seconds=20)
+    agent.until_event("runtime_ready")
+    time.sleep(0.5)  # it waits at the ordinary queue
+    started = time.monotonic()
+    assert TaskStatus.SUCCEEDED is cloud.end_of(cloud.submit(make_task, priority="high")).status
+    assert time.monotonic() - started < 5
+
+
+def test_a_new_task_starts_on_the_idle_one_of_two_agents(
+    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
+) -> None:
+    agents = [start_agent(start_runtime()[1]) for _ in range(2)]
+    for agent in agents:
+        agent.until_event("runtime_ready")
+    for _ in range(2):
+        long = cloud.submit(make_task, content=LONG | {"steps": 40})
+        until(lambda long=long: cloud.state(long).status is TaskStatus.RUNNING, "the long one runs")
+        time.sleep(0.3)
+        quick = cloud.submit(make_task)
+        first = cloud.end_of(quick)  # and not the long one
+        assert (TaskStatus.SUCCEEDED, 1) == (first.status, first.attempt)
+        cloud.end_of(long)
 
 
 def test_an_environment_that_lacks_variables_is_told_at_once(start: Start) -> None:

@@ -1,26 +1,37 @@
 """The whole agent, put together."""
 
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import boto3
 from botocore.config import Config
 
 from darkroom.aws.blob_store import S3BlobStore
 from darkroom.aws.task_store import DynamoTaskStore
+from darkroom_agent import metrics
+from darkroom_agent.deletion_costs import DeletionCosts
 from darkroom_agent.deliveries import Deliveries
 from darkroom_agent.downloads import DownloadLimits, Downloads
 from darkroom_agent.drains import Drain
+from darkroom_agent.faults import cancel
 from darkroom_agent.health import Health
 from darkroom_agent.inputs import Inputs
 from darkroom_agent.intake import Intake
+from darkroom_agent.interruptions import Interruptions
 from darkroom_agent.leases import Custody
 from darkroom_agent.logs import EventLog
 from darkroom_agent.outputs import OutputStore
 from darkroom_agent.pace import Pace
+from darkroom_agent.previews import Previews
 from darkroom_agent.queues import SqsInbox, SqsResultQueue
 from darkroom_agent.readiness import Readiness
 from darkroom_agent.runs import RunLimits, Runs
 from darkroom_agent.runtimes import RuntimeConfig, input_rules, load
 from darkroom_agent.settings import AgentSettings
 from darkroom_agent.threads import SIZE, Threads
+from darkroom_agent.traces import Traces, load_traces
 from darkroom_agent.worker import Schedule, Stages, Worker
 
 log = EventLog(__name__)
@@ -65,26 +76,51 @@ class Agent:
         settings = self._settings
         log.info("agent_started", runtime=settings.runtime_name, type=settings.runtime_type)
         threads = Threads()
+        traces = load_traces(settings.otlp_endpoint, settings.runtime_name)
         await self.health.serve(settings.health_port)
         try:
-            await self._readiness.wait()
-            await self._work(threads)
+            async with self._beside():
+                await self._readiness.wait()
+                await self._work(threads, traces)
+                # after a notice only: to end now would have us started again, on a machine that goes away
+                await self.drain.told.wait()
         finally:
             threads.close()
+            await asyncio.to_thread(traces.close)
             await self._runtime.close()
             await self.health.close()
 
-    async def _work(self, threads: Threads) -> None:
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[None]:
+        """Do what does not decide about tasks, as long as the context lasts."""
+        started = [asyncio.create_task(work, name=name) for name, work in self._duties()]
+        try:
+            yield
+        finally:
+            await cancel(*started)
+
+    def _duties(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        settings = self._settings
+        if settings.watch_interruptions:
+            yield "watch interruptions", Interruptions(settings.metadata_url, self.drain).watch()
+        if settings.publish_deletion_cost:
+            costs = DeletionCosts(
+                settings.kubernetes_url, settings.service_account, settings.pod_name, metrics.is_busy
+            )
+            yield "publish deletion cost", costs.publish()
+
+    async def _work(self, threads: Threads, traces: Traces) -> None:
         settings = self._settings
         session = boto3.Session()  # one set of credentials for all clients
         sqs = session.client("sqs", config=aws_config(settings.poll_seconds + 10))
         blobs = S3BlobStore(session.client("s3", config=aws_config(30)))
         store = DynamoTaskStore(session.client("dynamodb", config=aws_config(5)), settings.tasks_table)
-        custody = Custody(
-            store, SqsInbox(sqs, settings.queue_url), threads, settings.lease_seconds, settings.heartbeat_seconds
-        )
+        inbox = SqsInbox(sqs, settings.queue_url, settings.priority_queue_url)
+        custody = Custody(store, inbox, threads, settings.lease_seconds, settings.heartbeat_seconds, traces)
         results = SqsResultQueue(sqs, settings.results_queue_url)
         pace = Pace()
+        previews = Previews(self._runtime, blobs, threads, settings.output_bucket, settings.preview_seconds)
+        outputs = OutputStore(blobs, threads)
         limits = RunLimits(settings.run_timeout_seconds, settings.stall_seconds)
         async with Downloads(blobs, threads, self._download_limits()) as downloads:
             inputs = Inputs(
@@ -97,11 +133,14 @@ class Agent:
             stages = Stages(
                 Intake(custody, settings.runtime_name),
                 inputs,
-                Runs(self._runtime, limits, self.drain, pace),
-                Deliveries(OutputStore(blobs, threads), results, threads, self.drain),
+                Runs(self._runtime, limits, self.drain, pace, previews),
+                Deliveries(outputs, results, threads, self.drain),
             )
             schedule = Schedule(pace, self.drain, settings.poll_seconds, settings.prefetch)
-            await Worker(stages, custody, schedule, self._readiness).run()
+            try:
+                await Worker(stages, custody, schedule, self._readiness).run()
+            finally:
+                outputs.close()
 
     def _download_limits(self) -> DownloadLimits:
         settings = self._settings
@@ -110,4 +149,5 @@ class Agent:
             seconds=settings.input_timeout_seconds,
             buckets=frozenset({settings.output_bucket, *settings.input_buckets}),
             networks=settings.allowed_networks,
+            cache_bytes=settings.input_cache_bytes,
         )

@@ -6,6 +6,7 @@ import time
 from darkroom.errors import TaskInterruptedError
 from darkroom.messages import TaskResult
 from darkroom.tasks import TaskError, Timings
+from darkroom_agent import metrics
 from darkroom_agent.drains import Drain
 from darkroom_agent.faults import AWS_FAULTS, GivenUpError, as_task_error, backoff, describe, is_passing, unless
 from darkroom_agent.leases import Lease
@@ -49,7 +50,8 @@ class Deliveries:
     async def _let_go_after(self, lease: Lease, outcome: Outputs | TaskError, timings: Timings) -> None:
         name = f"delivery {lease.task.key}"
         try:
-            await unless(self._deliver(lease, outcome, timings), lease.aborted, self._drain.halted, name=name)
+            work = self._deliver(lease, outcome, timings)
+            reported = await unless(work, lease.aborted, self._drain.halted, name=name)
         except GivenUpError:
             if lease.aborted.is_set():
                 await lease.abandon()
@@ -63,15 +65,19 @@ class Deliveries:
             bug = TaskInterruptedError("internal_error", "the agent could not deliver the outputs")
             await lease.release(as_task_error(bug), backoff(lease.delivery.receives, 1, 60))
         else:
-            await lease.finish()
+            await lease.finish(reported)
         finally:
             self._under_way -= 1
             self._changed.set()
 
-    async def _deliver(self, lease: Lease, outcome: Outputs | TaskError, timings: Timings) -> None:
+    async def _deliver(self, lease: Lease, outcome: Outputs | TaskError, timings: Timings) -> str:
+        """Upload and report; returns how the task ended."""
         task = lease.task
         started = time.monotonic()
-        stored = await self._upload(lease, outcome) if isinstance(outcome, Outputs) else None
+        stored = None
+        if isinstance(outcome, Outputs):
+            with lease.phase("upload"):
+                stored = await self._upload(lease, outcome)
         result = TaskResult(
             owner=task.owner,
             id=task.id,
@@ -83,8 +89,10 @@ class Deliveries:
             error=outcome if isinstance(outcome, TaskError) else None,
             timings=timings.model_copy(update={"upload": time.monotonic() - started if stored else 0}),
         )
-        await self._report(result)
+        with lease.phase("report"):
+            await self._report(lease, result)
         log.info("task_reported", outcome=result.outcome, images=len(result.images), error=_type(result.error))
+        return result.outcome
 
     async def _upload(self, lease: Lease, outputs: Outputs) -> Stored:
         """Upload, again and again while S3 fails: the runtime's work is worth more than the wait.
@@ -92,6 +100,7 @@ class Deliveries:
         Raises:
             TaskInterruptedError: S3 refuses, and will again.
         """
+        outputs = await self._outputs.convert(lease.task, outputs)
         attempt = 0
         while True:
             attempt += 1
@@ -100,17 +109,19 @@ class Deliveries:
             except AWS_FAULTS as error:
                 if not is_passing(error):
                     raise TaskInterruptedError("upload_refused", describe(error)) from error
+                metrics.RETRIES.labels("upload").inc()
                 log.warning("upload_failed", attempt=attempt, error=describe(error))
             await asyncio.sleep(backoff(attempt))
 
-    async def _report(self, result: TaskResult) -> None:
+    async def _report(self, lease: Lease, result: TaskResult) -> None:
         """Report until it is reported: an end that nobody hears of is none."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                await self._threads(self._results.send, result)
+                await self._threads(self._results.send, result, lease.delivery.trace)
             except AWS_FAULTS as error:
+                metrics.RETRIES.labels("report").inc()
                 log.warning("report_failed", attempt=attempt, error=describe(error))
             else:
                 return

@@ -11,7 +11,9 @@ from yarl import URL
 from darkroom.aws.blob_store import split_link
 from darkroom.errors import BlobTooLargeError, TaskFailedError
 from darkroom.ports import BlobStore
+from darkroom_agent import metrics
 from darkroom_agent.addresses import ForbiddenAddressError, Network, guarded_socket
+from darkroom_agent.caches import InputCache
 from darkroom_agent.faults import AWS_FAULTS, FailedForNowError, backoff, describe, is_passing
 from darkroom_agent.links import Link
 from darkroom_agent.logs import EventLog
@@ -24,6 +26,7 @@ REDIRECTS = 5
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _LATER = frozenset({408, 425, 429})
 _OK = 200
+_NOT_MODIFIED = 304
 _SERVER_FAULT = 500
 _CHUNK = 256 * 1024
 
@@ -41,12 +44,14 @@ class DownloadLimits:
         seconds: how long one try may take.
         buckets: the S3 buckets that may be read.
         networks: networks that are allowed although they are not public.
+        cache_bytes: how much is kept on disk for those who link to it again.
     """
 
     max_bytes: int
     seconds: float
     buckets: frozenset[str]
     networks: tuple[Network, ...] = ()
+    cache_bytes: int = 0
 
 
 class Budget:
@@ -80,6 +85,7 @@ class Downloads:
         self._blobs = blobs
         self._threads = threads
         self._limits = limits
+        self._cache = InputCache(limits.cache_bytes)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -101,6 +107,7 @@ class Downloads:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+        await self._threads(self._cache.close)
 
     def budget(self) -> Budget:
         """What one task may fetch."""
@@ -120,6 +127,7 @@ class Downloads:
                 reason = str(error)
             except TimeoutError:
                 reason = f"no whole answer within {self._limits.seconds:g} s"
+            metrics.RETRIES.labels("input").inc()
             log.warning("input_failed", place=link.place, attempt=attempt, reason=reason)
             if attempt < TRIES:
                 await asyncio.sleep(backoff(attempt))
@@ -145,14 +153,28 @@ class Downloads:
         for _ in range(REDIRECTS + 1):
             if self._session is None:
                 raise RuntimeError("downloads are used outside their context")
-            async with self._session.get(url, allow_redirects=False) as answer:
+            tag = self._cache.tag(str(url))  # of this address, not of the link: a tag says nothing elsewhere
+            condition = {"If-None-Match": tag} if tag else {}
+            async with self._session.get(url, headers=condition, allow_redirects=False) as answer:
+                if tag and answer.status == _NOT_MODIFIED:
+                    return await self._reuse(link, str(url), tag, budget)
                 if answer.status not in _REDIRECT:
-                    return await self._read(link, answer, budget)
+                    data = await self._read(link, answer, budget)
+                    await self._threads(self._cache.keep, str(url), answer.headers.get("ETag", ""), data)
+                    return data
                 target = url.join(URL(answer.headers.get("Location", "")))
             if target.scheme not in {"http", "https"} or not target.host:
                 raise TaskFailedError("input_forbidden", f"{link.place}: is redirected to no http or https URL")
             url = target
         raise TaskFailedError("input_unavailable", f"{link.place}: is redirected more than {REDIRECTS} times")
+
+    async def _reuse(self, link: Link, url: str, tag: str, budget: Budget) -> bytes:
+        """What was downloaded before and is still the same."""
+        data = await self._threads(self._cache.read, url, tag)
+        if data is None:
+            raise TransientFetchError("it was in the cache, and is no more")
+        budget.take(link, len(data))
+        return data
 
     async def _read(self, link: Link, answer: aiohttp.ClientResponse, budget: Budget) -> bytes | bytearray:
         if answer.status >= _SERVER_FAULT or answer.status in _LATER:
@@ -178,8 +200,10 @@ class Downloads:
             raise TaskFailedError("input_unavailable", f"{link.place}: is no s3://bucket/key") from error
         if bucket not in self._limits.buckets or key.startswith("."):  # .requests/ holds what others asked for
             raise TaskFailedError("input_forbidden", f"{link.place}: inputs are not read from there")
+        url = f"s3://{bucket}/{key}"
+        tag = self._cache.tag(url)
         try:
-            data = await self._threads(self._blobs.get, f"s3://{bucket}/{key}", limit=budget.left)
+            found = await self._threads(self._blobs.get_other, url, tag, limit=budget.left)
         except FileNotFoundError as error:
             raise TaskFailedError("input_unavailable", f"{link.place}: there is no such file") from error
         except BlobTooLargeError as error:
@@ -191,5 +215,8 @@ class Downloads:
             raise TaskFailedError(
                 "input_unavailable", f"{link.place}: S3 has no such file, or does not give it"
             ) from error
-        budget.take(link, len(data))
-        return data
+        if found is None:
+            return await self._reuse(link, url, tag, budget)
+        budget.take(link, len(found.data))
+        await self._threads(self._cache.keep, url, found.tag, found.data)
+        return found.data

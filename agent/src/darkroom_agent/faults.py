@@ -5,6 +5,7 @@
     TaskFailedError                 the task ends
     └── FailedForNowError           … and submitting it again may help
     TaskInterruptedError            the task is put back and tried again
+    ├── DrainedError                … at once: only this agent ends
     └── RuntimeLostError            … and nothing is taken until the runtime is ready again
         └── RuntimeHungError        … which takes a restart
     GivenUpError                    something more important happened while a task was worked on
@@ -44,6 +45,10 @@ _SERVER_FAULT = 500
 
 class FailedForNowError(TaskFailedError):
     """The task ends, but the same task may succeed later."""
+
+
+class DrainedError(TaskInterruptedError):
+    """The agent must end before the task does."""
 
 
 class RuntimeLostError(TaskInterruptedError):

@@ -1,9 +1,10 @@
-"""What the pod's probes ask: `/healthz` (restart me?) and `/readyz` (am I at work?)."""
+"""What the pod is asked: `/healthz` (restart me?), `/readyz` (am I at work?), and `/metrics`."""
 
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from darkroom_agent import metrics
 from darkroom_agent.drains import Drain
 
 
@@ -25,7 +26,13 @@ class Health:
         if port == 0:
             return
         app = web.Application()
-        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)])
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+            ]
+        )
         self._site = web.AppRunner(app, access_log=None)
         await self._site.setup()
         await web.TCPSite(self._site, None, port).start()
@@ -39,6 +46,10 @@ class Health:
         if self.hung:
             return web.json_response({"status": "hung", "waiting_for": self.waiting_for}, status=503)
         return web.json_response({"status": "ok"})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        body, content_type = metrics.render()
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _readyz(self, _: web.Request) -> web.Response:
         draining = self.drain.draining.is_set()

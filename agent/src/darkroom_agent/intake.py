@@ -8,6 +8,7 @@ from darkroom.errors import MessageError, TransitionRefusedError
 from darkroom.messages import TaskMessage
 from darkroom.models import now
 from darkroom.tasks import Refusal, Task
+from darkroom_agent import metrics
 from darkroom_agent.faults import AWS_FAULTS, backoff, describe
 from darkroom_agent.leases import Custody, whole_seconds
 from darkroom_agent.logs import EventLog
@@ -78,6 +79,7 @@ class Intake:
         except TransitionRefusedError as refused:
             await self._refused(delivery, message, refused)
         except AWS_FAULTS as error:
+            metrics.RETRIES.labels("claim").inc()
             log.warning("claim_failed", task=str(metadata.key), error=describe(error))
             await self.put_back(delivery, backoff(delivery.receives, 1, LONGEST_PUT_BACK))
         return None
@@ -102,6 +104,8 @@ class Intake:
             case Refusal.DUE:
                 if await self._expire(message):
                     await self._delete(delivery)
+            case Refusal.LEASED if delivery.is_copy and delivery.receives == 1:
+                await self._delete(delivery)  # whoever holds the task came to it by the other message
             case Refusal.LEASED if refused.task is not None and refused.task.lease_until is not None:
                 left = (refused.task.lease_until - now()).total_seconds()
                 await self.put_back(delivery, min(max(left, 1) * 2.0 ** (delivery.receives - 1), LONGEST_WAIT))

@@ -8,69 +8,41 @@ stops.
 import asyncio
 import math
 import time
-from collections.abc import Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum, auto
 from typing import Any
+
+from pydantic_core import to_json
 
 from darkroom import tasks
 from darkroom.errors import TransitionRefusedError
 from darkroom.models import now
 from darkroom.ports import TaskStore
-from darkroom.tasks import Change, Refusal, Task, TaskError, TaskStatus
+from darkroom.tasks import Change, Task, TaskError
+from darkroom_agent import metrics
+from darkroom_agent.aborts import Abort, abort_for
 from darkroom_agent.faults import AWS_FAULTS, describe
 from darkroom_agent.logs import EventLog
 from darkroom_agent.queues import Delivery, Inbox
 from darkroom_agent.threads import Threads
+from darkroom_agent.traces import NO_TRACES, AttemptRecord, Phase, Traces
 
 log = EventLog(__name__)
 
 LONGEST_HIDING = 43_200
 """Seconds that SQS hides a message at most."""
 
+SMALL_CONTENT = 16 * 1024
+"""Bytes of content up to which progress is written whenever it moves. DynamoDB bills a change by the size of the
+whole item, so that of a large one is written with the lease only."""
+
+PROGRESS_STEP = 0.01
+"""What progress must have moved by to be written."""
+
 _GOODBYE = 15.0
 """Seconds to spend on handing a task back; after that its lease hands it back."""
-
-
-class Abort(StrEnum):
-    """Why a task is no longer ours to finish."""
-
-    CANCELLED = auto()
-    EXPIRED = auto()
-    ENDED = auto()  # in some other way
-    UNKNOWN = auto()
-    REPLACED = auto()
-    SUPERSEDED = auto()  # another attempt holds it
-    NOT_RUNNING = auto()  # it was given back behind our back
-    LAPSED = auto()  # AWS could not be reached until the lease ran out
-
-    @property
-    def message_is_spent(self) -> bool:
-        """True where the message leads to nothing any more, for nobody."""
-        return self in _SPENT
-
-
-_SPENT = frozenset({Abort.CANCELLED, Abort.EXPIRED, Abort.ENDED, Abort.UNKNOWN, Abort.REPLACED})
-
-_ENDS: Mapping[TaskStatus | None, Abort] = {
-    TaskStatus.CANCELLED: Abort.CANCELLED,
-    TaskStatus.EXPIRED: Abort.EXPIRED,
-}
-_REFUSALS = {
-    Refusal.UNKNOWN: Abort.UNKNOWN,
-    Refusal.REPLACED: Abort.REPLACED,
-    Refusal.NOT_RUNNING: Abort.NOT_RUNNING,
-}
-
-
-def abort_for(refused: TransitionRefusedError) -> Abort:
-    """What a refusal means for the one who holds the task."""
-    status = refused.task.status if refused.task is not None else None
-    if refused.refusal is Refusal.ENDED:
-        return _ENDS.get(status, Abort.ENDED)
-    return _REFUSALS.get(refused.refusal, Abort.SUPERSEDED)
 
 
 def whole_seconds(seconds: float) -> int:
@@ -87,6 +59,7 @@ class Custody:
     threads: Threads
     lease: float
     heartbeat: float
+    traces: Traces = NO_TRACES
 
 
 class Lease:
@@ -98,6 +71,8 @@ class Lease:
         aborted: set once the task is no longer ours.
         reason: why.
         progress: how far the run is (0 to 1); the heartbeat writes it down.
+        preview: a link to what the run shows so far; likewise.
+        phases: how long what was done with the task took.
         held: False once the task was let go, in whichever way.
     """
 
@@ -107,21 +82,39 @@ class Lease:
         self.aborted = asyncio.Event()
         self.reason: Abort | None = None
         self.progress: float | None = None
+        self.preview: str | None = None
+        self.phases: list[Phase] = []
         self.held = True
         self._custody = custody
-        self._extended = time.monotonic()
+        self._extended = self._hidden = time.monotonic()
+        self._written: tuple[float, str | None] = (0, None)
+        self._small = task.content is None or len(to_json(task.content)) < SMALL_CONTENT
+        self._started = time.time()
+        metrics.IN_FLIGHT.inc()
         self._beat: asyncio.Task[None] | None = None
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin the heartbeat."""
         self._beat = group.create_task(self._keep(), name=f"heartbeat {self.task.key}")
 
-    async def finish(self) -> None:
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure what is done inside."""
+        phase = Phase(name, time.time())
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            phase.seconds = time.monotonic() - started
+            self.phases.append(phase)
+            metrics.PHASES.labels(name).observe(phase.seconds)
+
+    async def finish(self, outcome: str) -> None:
         """Let go of a task whose end is reported: its message has done its work.
 
         A message that cannot be deleted comes back; the next claim finds the task ended and deletes it.
         """
-        self._stop()
+        self._stop(outcome)
         await _best_effort(self._delete(), "message_not_deleted")
 
     async def release(self, error: TaskError | None = None, after: float = 0) -> None:
@@ -132,12 +125,12 @@ class Lease:
         """
         if not self.held:
             return
-        self._stop()
+        self._stop("released", error)
         await _best_effort(self._release(error, after), "task_not_released")
 
     async def abandon(self) -> None:
         """Let go of a task that is no longer ours."""
-        self._stop()
+        self._stop(self.reason or "released")
         log.info("task_abandoned", reason=self.reason)
         if self.reason is not None and self.reason.message_is_spent:
             await _best_effort(self._delete(), "message_not_deleted")
@@ -149,7 +142,12 @@ class Lease:
             self.reason = reason
             self.aborted.set()
 
-    def _stop(self) -> None:
+    def _stop(self, end: str, error: TaskError | None = None) -> None:
+        if self.held:
+            metrics.IN_FLIGHT.dec()
+            metrics.TASKS.labels(end).inc()
+            record = AttemptRecord(self.task, self.delivery.trace, self._started, tuple(self.phases), end, error)
+            self._custody.traces.record(record)
         self.held = False
         if self._beat is not None:
             self._beat.cancel()
@@ -163,6 +161,7 @@ class Lease:
             except TransitionRefusedError as refused:
                 self.abort(abort_for(refused))
             except (*AWS_FAULTS, TimeoutError) as error:
+                metrics.RETRIES.labels("heartbeat").inc()
                 log.warning("heartbeat_failed", error=describe(error))
                 if self._left() <= 0:
                     self.abort(Abort.LAPSED)
@@ -172,23 +171,43 @@ class Lease:
         return self._extended + self._custody.lease - time.monotonic()
 
     async def _renew(self) -> None:
-        """Look whether the task is still ours; keep it for longer where a third of the lease is over."""
+        """Look whether the task is still ours.
+
+        Keep it for longer where a third of the lease is over; write its progress where that costs little.
+        """
         if self.task.expires_at <= now():
             await self._custody.threads(self._custody.store.apply, self.task.key, tasks.expire(now()))
             self.abort(Abort.EXPIRED)
             return
-        change = tasks.extend(now(), self.task.attempt, timedelta(seconds=self._custody.lease), self.progress)
-        if self._left() > self._custody.lease * 2 / 3:
+        lease, asked = self._custody.lease, time.monotonic()
+        progress, preview = self.progress, self.preview
+        change = tasks.extend(now(), self.task.attempt, timedelta(seconds=lease), progress, preview)
+        if self._left() > lease * 2 / 3 and not self._has_news():
             await self._look(change)
-            return
-        asked = time.monotonic()
-        await self._custody.threads(self._custody.store.apply, self.task.key, change)
-        self._extended = asked
-        with suppress(*AWS_FAULTS, TimeoutError):  # the table decides; a message seen early finds the task leased
-            async with asyncio.timeout(self._custody.lease / 6):
-                await self._custody.threads(
-                    self._custody.inbox.hide, self.delivery, whole_seconds(self._custody.lease)
-                )
+        else:
+            await self._custody.threads(self._custody.store.apply, self.task.key, change)
+            self._extended = asked
+            self._written = (progress or 0, preview)
+        if asked - self._hidden >= lease / 3:
+            await self._hide()
+
+    async def _hide(self) -> None:
+        """Keep the message hidden. The table decides: one that is seen early finds the task leased."""
+        lease, asked = self._custody.lease, time.monotonic()
+        try:
+            async with asyncio.timeout(lease / 6):
+                await self._custody.threads(self._custody.inbox.hide, self.delivery, whole_seconds(lease))
+        except (*AWS_FAULTS, TimeoutError) as error:
+            log.warning("message_not_hidden", error=describe(error))
+            self._hidden += lease / 6  # soon again, but not with every heartbeat: each takes a thread for a while
+        else:
+            self._hidden = asked
+
+    def _has_news(self) -> bool:
+        """True where the run has come so far that its owner should see it."""
+        progress, preview = self._written
+        moved = abs((self.progress or 0) - progress) >= PROGRESS_STEP
+        return self._small and (moved or self.preview != preview)
 
     async def _look(self, change: Change) -> None:
         """A read costs less than a write, and wakes no stream."""

@@ -1,7 +1,8 @@
 """Where outputs go in the bucket, and under what names.
 
 `<prefix>/<id>/<id>-<4 random>-<n>.<ext>`, counted from 1, and `<prefix>/<id>/<id>-<4 random>.out` for the runtime's
-whole answer. The extension follows the bytes, not a name that somebody gave them.
+whole answer. The extension follows the bytes, not a name that somebody gave them. What the task's owner should know
+of a task that succeeded stands in the answer as `darkroom_warnings`.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pydantic_core import to_json
 
 from darkroom.ports import BlobStore
 from darkroom.tasks import Task
+from darkroom_agent.conversions import Conversions
 from darkroom_agent.runtimes import Outputs
 from darkroom_agent.threads import Threads
 
@@ -60,7 +62,10 @@ def name_files(location: str, task_id: str, mark: str, outputs: Outputs) -> tupl
     for number, data in enumerate(outputs.images, 1):
         extension, content_type = name_type(data)
         images.append(_File(f"{stem}-{number}.{extension}", data, content_type))
-    return images, _File(f"{stem}.out", to_json(outputs.answer), "application/json")
+    answer = outputs.answer
+    if outputs.warnings and isinstance(answer, dict):
+        answer = answer | {"darkroom_warnings": outputs.warnings}
+    return images, _File(f"{stem}.out", to_json(answer), "application/json")
 
 
 class OutputStore:
@@ -70,6 +75,15 @@ class OutputStore:
         self._blobs = blobs
         self._threads = threads
         self._slots = asyncio.Semaphore(SIDE_BY_SIDE)
+        self._conversions = Conversions()
+
+    async def convert(self, task: Task, outputs: Outputs) -> Outputs:
+        """The outputs in the form that the task asks for."""
+        return await self._conversions.convert(outputs, task.output)
+
+    def close(self) -> None:
+        """Convert nothing more."""
+        self._conversions.close()
 
     async def store(self, task: Task, outputs: Outputs) -> Stored:
         """Upload all, side by side, under names that nothing has yet.

@@ -1,7 +1,8 @@
 """When to fetch the next task while one runs: in time for the runtime, and no sooner.
 
 A task that is fetched early lies in a busy pod while an idle one could run it. So the next is fetched once the
-running one is expected to end within the time that fetching takes, plus a margin.
+running one is expected to end within the time that fetching takes, plus a margin. Where the running one then takes
+`OVERRUN` seconds longer than was expected, the fetched one is given back, and the next fetch waits for the end.
 """
 
 import asyncio
@@ -14,6 +15,9 @@ from darkroom_agent.faults import first_of
 
 MARGIN = 0.15
 """Seconds by which a fetch may be early: it covers what varies in AWS's answers."""
+
+OVERRUN = 5.0
+"""Seconds beyond its estimated end after which the running task is no longer waited for with another in hand."""
 
 RECHECK = 1.0
 """Seconds until an estimate is looked at again."""
@@ -53,10 +57,14 @@ class Pace:
 
     Attributes:
         wanted: set while the runtime has nothing to do.
+        in_hand: True while a fetched task waits for the runtime.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, overrun: float = OVERRUN) -> None:
         self.wanted = asyncio.Event()
+        self.in_hand = False
+        self._overrun = overrun
+        self._overran = False
         self._changed = asyncio.Event()
         self._durations = Durations()
         self._fetching = Durations()
@@ -70,6 +78,7 @@ class Pace:
         self._kind = kind(task)
         self._started = time.monotonic()
         self._progress = 0.0
+        self._overran = False
         self._changed.set()
 
     def advance(self, progress: float) -> None:
@@ -101,13 +110,29 @@ class Pace:
     async def due(self, *until: asyncio.Event) -> None:
         """Wait until the next task should be fetched, or one of the events is set."""
         while not self.wanted.is_set() and not any(event.is_set() for event in until):
-            remaining = self.remaining()
+            remaining = None if self._overran else self.remaining()
             early = None if remaining is None else remaining - self._lead()
             if early is not None and early <= 0:
                 return
             self._changed.clear()
             timeout = RECHECK if early is None else min(early, RECHECK)
             await first_of(self.wanted, self._changed, *until, timeout=timeout)
+
+    async def free(self, *until: asyncio.Event) -> bool:
+        """Wait with a task in hand until the runtime is free, or one of the events is set.
+
+        False where the running task overran its estimate: nothing more is due while it runs.
+        """
+        patience = max(self.remaining() or 0, 0) + self._overrun
+        self.in_hand = True
+        try:
+            await first_of(self.wanted, *until, timeout=patience)
+        finally:
+            self.in_hand = False
+        if self.wanted.is_set() or any(event.is_set() for event in until):
+            return True
+        self._overran = True
+        return False
 
     def _lead(self) -> float:
         return (self._fetching.mean("fetch") or 0) + MARGIN

@@ -1,5 +1,6 @@
 """What can be told about an image file by looking at its first and last bytes, without decoding it."""
 
+import io
 import struct
 from collections.abc import Callable
 
@@ -7,6 +8,8 @@ import filetype
 
 MAX_PIXELS = 89_478_485
 """Larger images are refused: beyond this the runtime's own decoder (Pillow) warns of a decompression bomb."""
+
+_TEXTS = 64 * 1024  # bytes of texts that an image may hold beside its pixels
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -38,6 +41,24 @@ def check_picture(data: bytes | bytearray) -> str:
         raise PictureError("is cut off")
     mime: str = found.mime
     return mime
+
+
+def is_black(data: bytes) -> bool:
+    """Whether the bytes are an image of nothing but black.
+
+    Such an image is small as a file, so others are told by their size and not decoded.
+    """
+    try:
+        found = filetype.guess(data[:8192])
+        width, height = _SIZES[found.mime](data) if found is not None else (0, 0)
+        if not 0 < width * height <= MAX_PIXELS or len(data) > width * height / 20 + _TEXTS:
+            return False
+        from PIL import Image  # noqa: PLC0415  it is loaded by those who need it only
+
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB").getbbox() is None
+    except (KeyError, IndexError, struct.error, OSError, ValueError, SyntaxError):  # no image, as Pillow says it
+        return False
 
 
 def _png(data: bytes | bytearray) -> tuple[int, int]:

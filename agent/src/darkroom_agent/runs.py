@@ -1,4 +1,4 @@
-"""One run on the runtime, watched: cancelled tasks, limits of time, hung runtimes."""
+"""One run on the runtime, watched: cancelled tasks, limits of time, hung runtimes, a drain that is too short."""
 
 import asyncio
 import time
@@ -6,11 +6,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom_agent import metrics
 from darkroom_agent.drains import Drain
-from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError, cancel, describe, first_of
+from darkroom_agent.faults import (
+    DrainedError,
+    GivenUpError,
+    RuntimeHungError,
+    RuntimeLostError,
+    cancel,
+    describe,
+    first_of,
+)
 from darkroom_agent.leases import Lease
 from darkroom_agent.logs import EventLog
 from darkroom_agent.pace import Pace
+from darkroom_agent.previews import Previews
 from darkroom_agent.runtimes import Job, Outputs, Runtime
 
 log = EventLog(__name__)
@@ -36,11 +46,14 @@ class RunLimits:
 class Runs:
     """Runs jobs, one at a time."""
 
-    def __init__(self, runtime: Runtime, limits: RunLimits, drain: Drain, pace: Pace) -> None:
+    def __init__(
+        self, runtime: Runtime, limits: RunLimits, drain: Drain, pace: Pace, previews: Previews | None = None
+    ) -> None:
         self._runtime = runtime
         self._limits = limits
         self._drain = drain
         self._pace = pace
+        self._previews = previews
 
     async def run(self, lease: Lease, job: Job) -> Outputs:
         """Run a job for the task that is held.
@@ -51,29 +64,35 @@ class Runs:
             GivenUpError: the task is no longer ours.
         """
         self._pace.start(lease.task)
+        metrics.GPU.start()
         work = asyncio.create_task(self._runtime.run(job), name=f"run {lease.task.key}")
-        stalled = asyncio.Event()
+        stalled, hopeless = asyncio.Event(), asyncio.Event()
         watch = asyncio.create_task(self._watch(lease, stalled), name=f"progress {lease.task.key}")
-        stop = asyncio.create_task(
-            first_of(lease.aborted, self._drain.halted, stalled, timeout=self._limits.whole), name="run must stop"
-        )
+        reasons = (lease.aborted, self._drain.halted, hopeless, stalled)
+        stop = asyncio.create_task(first_of(*reasons, timeout=self._limits.whole), name="run must stop")
+        beside = [asyncio.create_task(self._foresee(hopeless), name="drain is too short")]
+        if self._previews is not None:
+            beside.append(asyncio.create_task(self._previews.follow(lease), name=f"preview {lease.task.key}"))
         try:
             await asyncio.wait({work, stop, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 await self._interrupt(work)
                 if watch.done():
                     watch.result()
-                raise self._why(lease, stalled)
+                raise self._why(lease, hopeless, stalled)
             return work.result()
         finally:
             self._pace.stop(whole=not stop.done() and work.done())
-            await cancel(work, watch, stop)
+            metrics.GPU.stop()
+            await cancel(work, watch, stop, *beside)
 
-    def _why(self, lease: Lease, stalled: asyncio.Event) -> Exception:
+    def _why(self, lease: Lease, hopeless: asyncio.Event, stalled: asyncio.Event) -> Exception:
         if lease.aborted.is_set():
             return GivenUpError(f"the task is {lease.reason}")
         if self._drain.halted.is_set():
-            return TaskInterruptedError("drained", "the agent had to end")
+            return DrainedError("drained", "the agent had to end")
+        if hopeless.is_set():
+            return DrainedError("drained", "the agent must end before the run would")
         if stalled.is_set():
             return TaskInterruptedError("stalled", f"no progress for {self._limits.stall:g} s")
         return TaskFailedError("timeout", f"the run took longer than {self._limits.whole:g} s")
@@ -95,6 +114,16 @@ class Runs:
                 async with asyncio.timeout(_INTERRUPT_AGAIN):
                     await self._runtime.interrupt()
             await asyncio.wait({work}, timeout=_INTERRUPT_AGAIN)
+
+    async def _foresee(self, hopeless: asyncio.Event) -> None:
+        """Once a drain has begun, look whether the run can end within its grace: if not, every second is lost."""
+        await self._drain.draining.wait()
+        while not hopeless.is_set():
+            remaining, left = self._pace.remaining(), self._drain.left()
+            if remaining is not None and left is not None and remaining > left:
+                log.info("drain_too_short", remaining_seconds=round(remaining, 1), left_seconds=round(left, 1))
+                hopeless.set()
+            await asyncio.sleep(_PROGRESS_EVERY)
 
     async def _watch(self, lease: Lease, stalled: asyncio.Event) -> None:
         """Follow the run's progress. A runtime that answers, but does not say how far it is, does not stall."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,6 +19,12 @@ OLD_NAMES: Mapping[str, str] = {
     "dynamic_model": "DYNAMIC_SD_MODEL",
 }
 """Names of earlier agents, used where ours is absent. `SNS_TOPIC_ARN` needs no successor: the router announces."""
+
+STANDARD_NAMES: Mapping[str, str] = {
+    "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "pod_name": "HOSTNAME",
+}
+"""Names that others have given to what we need, likewise."""
 
 
 def _split(text: object) -> object:
@@ -53,8 +60,19 @@ class AgentSettings(Settings):
         input_max_bytes: how much one task's links may hold together.
         input_max_count: how many links one task may have.
         input_timeout_seconds: how long one download may take, its retries not counted.
+        input_cache_bytes: how much of what was downloaded is kept on disk, for those who link to it again.
+        preview_seconds: how often a running task's preview is renewed; 0 for never.
+        priority_queue_url: where tasks of high priority overtake the others.
         prefetch: fetch the next task while one runs; off, everything is done in order.
-        health_port: where `/healthz` and `/readyz` answer; 0 for nowhere.
+        health_port: where `/healthz`, `/readyz` and `/metrics` answer; 0 for nowhere.
+        log_format: `json`, `text`, or `auto`: text on a terminal.
+        otlp_endpoint: where traces are sent (OTLP over HTTP); none are made without it.
+        watch_interruptions: drain when the instance's metadata service says that a spot instance will go.
+        metadata_url: that service.
+        publish_deletion_cost: tell Kubernetes whether the pod is busy.
+        pod_name: the pod's name; by default its host name, which is the same but where that is cut off.
+        kubernetes_url: Kubernetes' API.
+        service_account: the folder with the service account's token, certificates and namespace.
     """
 
     runtime_name: str
@@ -78,19 +96,28 @@ class AgentSettings(Settings):
     input_max_bytes: Annotated[int, Field(gt=0)] = 64 * 1024 * 1024
     input_max_count: Annotated[int, Field(gt=0)] = 32
     input_timeout_seconds: Seconds = 60
+    input_cache_bytes: Annotated[int, Field(ge=0)] = 256 * 1024 * 1024
+    preview_seconds: Annotated[float, Field(ge=0)] = 5
+    priority_queue_url: str | None = None
     prefetch: bool = True
     health_port: Annotated[int, Field(ge=0, le=65535)] = 0
     log_format: Literal["auto", "json", "text"] = "auto"
+    otlp_endpoint: str | None = None
+    watch_interruptions: bool = False
+    metadata_url: str = "http://169.254.169.254"
+    publish_deletion_cost: bool = False
+    pod_name: str = ""
+    kubernetes_url: str = "https://kubernetes.default.svc"
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings, under their old names too.
+        """Read the settings, under their old and their standard names too.
 
         Raises:
             SettingsError: variables are missing or wrong; all are named.
         """
-        old = {
-            PREFIX + field.upper(): environment[name] for field, name in OLD_NAMES.items() if environment.get(name)
-        }
+        others = {**STANDARD_NAMES, **OLD_NAMES}
+        old = {PREFIX + field.upper(): environment[name] for field, name in others.items() if environment.get(name)}
         present = {name: value for name, value in environment.items() if value}
         return super().from_environment({**old, **present})

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import Task, TaskError, Timings
+from darkroom_agent import metrics
 from darkroom_agent.deliveries import Deliveries
 from darkroom_agent.drains import Drain
 from darkroom_agent.faults import (
     AWS_FAULTS,
+    DrainedError,
     GivenUpError,
     RuntimeHungError,
     RuntimeLostError,
@@ -33,6 +35,10 @@ log = EventLog(__name__)
 
 LONGEST_RETRY = 60.0
 """Seconds until a task that went wrong here is tried again, at most."""
+
+GIVE_BACKS = 2
+"""How often a message may have been received that is given back for an idle agent: each receive uses up one that
+the redrive policy allows."""
 
 _POLL_WHILE_BUSY = 1
 
@@ -100,10 +106,12 @@ class Worker:
         fetch = self._start_fetch(group)
         while True:
             await self._stages.deliveries.room()
+            ready = self._pace.in_hand
             self._pace.wanted.set()
             held = await fetch
             if held is None:
                 return
+            metrics.PREFETCHES.labels("hit" if ready else "miss").inc()
             if self._prefetch:
                 fetch = self._start_fetch(group)
             with bound(task=str(held.lease.task.key), attempt=held.lease.task.attempt):
@@ -149,6 +157,7 @@ class Worker:
             delivery = await self._stages.intake.receive(min(_POLL_WHILE_BUSY, self._poll) if busy else self._poll)
         except AWS_FAULTS as error:
             self._failures += 1
+            metrics.RETRIES.labels("receive").inc()
             log.warning("receive_failed", error=describe(error))
             await first_of(self._drain.draining, timeout=backoff(self._failures))
             return None
@@ -169,7 +178,8 @@ class Worker:
         events = (lease.aborted, self._drain.draining, self._readiness.lost)
         try:
             name = f"inputs {lease.task.key}"
-            inputs = await unless(self._stages.inputs.prepare(lease.task), *events, name=name)
+            with lease.phase("download"):
+                inputs = await unless(self._stages.inputs.prepare(lease.task), *events, name=name)
         except GivenUpError:
             await self._let_go(lease)
         except TaskFailedError as error:
@@ -186,8 +196,18 @@ class Worker:
         return None
 
     async def _is_wanted(self, lease: Lease) -> bool:
-        """Wait in hand until the runtime is free, unless something takes the task away."""
-        await first_of(self._pace.wanted, self._drain.draining, self._readiness.lost, lease.aborted)
+        """Wait in hand until the runtime is free, unless something takes the task away.
+
+        Where the running task takes much longer than expected it is given back, so that an idle agent can run it.
+        """
+        events = (self._drain.draining, self._readiness.lost, lease.aborted)
+        if not await self._pace.free(*events):
+            if lease.delivery.receives <= GIVE_BACKS:
+                metrics.PREFETCHES.labels("given_back").inc()
+                log.info("task_given_back")
+                await lease.release()
+                return False
+            await first_of(self._pace.wanted, *events)
         if self._pace.wanted.is_set() and not self._drain.draining.is_set() and not lease.aborted.is_set():
             return True
         await self._let_go(lease)
@@ -200,7 +220,8 @@ class Worker:
         outcome: Outputs | TaskError
         try:
             job = Job(task.type, held.inputs.content, task.model, task.id, held.inputs.files)
-            outcome = await self._stages.runs.run(lease, job)
+            with lease.phase("run"):
+                outcome = await self._stages.runs.run(lease, job)
         except TaskFailedError as error:
             log.info("task_failed", type=error.type, error=describe(error))
             outcome = as_task_error(error)
@@ -228,7 +249,7 @@ class Worker:
 
     async def _put_off(self, lease: Lease, error: TaskInterruptedError) -> None:
         """Have the task tried again later; at once, where only this agent ends."""
-        if lease.aborted.is_set() or self._drain.halted.is_set():
+        if lease.aborted.is_set() or self._drain.halted.is_set() or isinstance(error, DrainedError):
             await self._let_go(lease)
             return
         log.warning("task_interrupted", type=error.type, error=describe(error))

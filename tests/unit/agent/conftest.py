@@ -125,7 +125,8 @@ class FakeResults:
     sent: list[TaskResult] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
 
-    def send(self, result: TaskResult) -> None:
+    def send(self, result: TaskResult, trace: str | None = None) -> None:
+        del trace
         if self.faults:
             raise self.faults.pop(0)
         self.sent.append(result)
@@ -207,6 +208,7 @@ class Bench:
     whole_run: float = 30
     stall: float = 30
     prefetch: bool = True
+    overrun: float = 30
 
     def __post_init__(self) -> None:
         self.store = RecordingStore()
@@ -218,7 +220,7 @@ class Bench:
         self.threads = Threads(8)
         self.drain = Drain(self.grace)
         self.health = Health(self.drain)
-        self.pace = Pace()
+        self.pace = Pace(self.overrun)
         self.custody = Custody(self.store, self.inbox, self.threads, self.lease, self.heartbeat)
         self.intake = Intake(self.custody, "sdruntime")
         self.runs = Runs(self.runtime, RunLimits(self.whole_run, self.stall), self.drain, self.pace)

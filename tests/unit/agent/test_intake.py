@@ -1,6 +1,7 @@
 """What becomes of a message: claimed, deleted, put back, or left to the queue."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -85,6 +86,24 @@ async def test_the_message_of_a_task_held_elsewhere_comes_back_after_its_lease(
     assert await take(bench) is None
     ((_, seconds),) = bench.inbox.hidings
     assert seconds in expected
+
+
+async def test_a_copy_whose_task_is_held_elsewhere_is_deleted_when_it_comes_first(
+    bench: Any, make_task: MakeTask
+) -> None:
+    task = bench.submit(make_task)
+    bench.store.apply(task.key, tasks.claim(now(), timedelta(seconds=30)))
+    delivery = replace(await bench.intake.receive(0), is_copy=True)
+    assert await bench.intake.claim(delivery) is None
+    assert {} == bench.inbox.messages
+
+
+async def test_a_copy_that_comes_again_may_be_all_that_is_left_and_is_kept(bench: Any, make_task: MakeTask) -> None:
+    task = bench.submit(make_task)
+    bench.store.apply(task.key, tasks.claim(now(), timedelta(seconds=30)))
+    delivery = replace(await bench.intake.receive(0), is_copy=True, receives=2)
+    assert await bench.intake.claim(delivery) is None
+    assert 1 == len(bench.inbox.messages)
 
 
 @pytest.mark.parametrize(

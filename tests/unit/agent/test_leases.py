@@ -13,7 +13,8 @@ from botocore.exceptions import EndpointConnectionError
 from darkroom import tasks
 from darkroom.models import now
 from darkroom.tasks import Task, TaskError, TaskStatus
-from darkroom_agent.leases import Abort, Lease
+from darkroom_agent.aborts import Abort
+from darkroom_agent.leases import Lease
 
 MakeBench = Callable[..., Any]
 MakeTask = Callable[..., Task]
@@ -32,7 +33,7 @@ async def held(bench: Any, make_task: MakeTask, **changes: Any) -> AsyncIterator
         try:
             yield lease
         finally:
-            lease._stop()
+            lease._stop("released")
 
 
 async def test_the_heartbeat_keeps_the_task_and_its_message(make_bench: MakeBench, make_task: MakeTask) -> None:
@@ -44,6 +45,47 @@ async def test_the_heartbeat_keeps_the_task_and_its_message(make_bench: MakeBenc
         assert (TaskStatus.RUNNING, 0.5, None) == (task.status, task.progress, lease.reason)
         assert task.lease_until > now()
         assert ("m0", 1) in bench.inbox.hidings  # 0.6 s, in whole seconds
+
+
+async def test_progress_is_written_with_the_next_heartbeat(
+    make_bench: MakeBench, make_task: MakeTask, until: Until
+) -> None:
+    bench = make_bench(lease=30)
+    async with held(bench, make_task) as lease:
+        lease.progress = 0.005  # too little to tell
+        await asyncio.sleep(0.15)
+        assert bench.state(lease.task).progress is None
+        for progress in (0.02, 0.5):
+            lease.progress = progress
+            await until(lambda progress=progress: bench.state(lease.task).progress == progress)
+        lease.preview = "s3://outputs/.previews/x.png"
+        await until(lambda: bench.state(lease.task).preview == lease.preview)
+
+
+@pytest.mark.parametrize(
+    ("content", "written"),
+    [({"prompt": "x" * 20_000}, False), ({"prompt": "x" * 10_000}, True), (None, True)],
+)
+async def test_the_progress_of_a_task_with_a_large_content_waits_for_the_lease(
+    make_bench: MakeBench, make_task: MakeTask, content: Any, written: object
+) -> None:
+    bench = make_bench(lease=30)
+    reference = {"content_ref": "s3://bucket/x"} if content is None else {}
+    async with held(bench, make_task, content=content, **reference) as lease:
+        lease.progress = 0.5
+        await asyncio.sleep(0.3)
+        assert written is (bench.state(lease.task).progress == 0.5)
+
+
+async def test_a_task_whose_progress_is_written_often_keeps_its_message_hidden(
+    make_bench: MakeBench, make_task: MakeTask
+) -> None:
+    bench = make_bench(lease=0.6)
+    async with held(bench, make_task) as lease:
+        for step in range(20):
+            lease.progress = step / 20
+            await asyncio.sleep(0.05)
+        assert 3 <= len(bench.inbox.hidings) <= 6  # every 0.2 s
 
 
 async def test_most_heartbeats_only_look(
@@ -163,7 +205,7 @@ async def test_what_was_let_go_is_not_let_go_again(bench: Any, make_task: MakeTa
 async def test_a_message_that_cannot_be_deleted_is_left_to_come_back(bench: Any, make_task: MakeTask) -> None:
     async with held(bench, make_task) as lease:
         bench.inbox.faults = [OUTAGE]
-        await lease.finish()
+        await lease.finish("succeeded")
         assert 1 == len(bench.inbox.messages)
 
 

@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from darkroom_agent.pictures import PictureError, check_picture
+from darkroom_agent.pictures import PictureError, check_picture, is_black
 
 FORMATS = ["png", "jpeg", "gif", "bmp", "webp"]
 
@@ -51,6 +51,21 @@ def test_what_is_no_image_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(PictureError, match="no image"):
         check_picture(data)
     assert reason
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_only_an_image_without_any_light_is_black(format_: str) -> None:
+    black, dark = Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64))
+    dark.paste((0, 0, 9), (0, 0, 32, 32))
+    for image, expected in ((black, True), (dark, False)):
+        buffer = BytesIO()
+        image.save(buffer, format_)
+        assert expected is is_black(buffer.getvalue())
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"no image", encode("PNG")[:60], encode("PNG")])
+def test_what_is_no_black_image_is_not_black(data: bytes) -> None:
+    assert not is_black(data)
 
 
 def test_a_decompression_bomb_is_refused_by_its_header() -> None:

@@ -1,6 +1,7 @@
 """The worker's way with tasks: what runs when, and what happens when something goes wrong in any phase."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,8 +12,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from darkroom import tasks
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.models import now
+from darkroom.outputs import OutputOptions
 from darkroom.tasks import Task, TaskStatus, TaskType
 from darkroom_agent.faults import RuntimeHungError, RuntimeLostError
+from darkroom_agent.runtimes import Outputs
 
 MakeBench = Callable[..., Any]
 MakeTask = Callable[..., Task]
@@ -64,6 +67,58 @@ async def test_the_next_task_is_ready_in_hand_when_the_running_one_is_about_to_e
     assert 1 == len(bench.runtime.jobs)
     bench.runtime.go.set()
     await until(lambda: len(bench.results.sent) == 2)
+
+
+async def test_a_task_in_hand_is_given_back_once_when_the_running_one_overruns_its_estimate(
+    make_bench: MakeBench, make_task: MakeTask, until: Until
+) -> None:
+    bench = make_bench(overrun=0.1)
+    bench.submit(make_task, id="a")
+    second = bench.submit(make_task, id="b")
+    bench.start()
+    await until(lambda: bench.runtime.running)
+    bench.pace.advance(0.999)
+    await until(lambda: bench.state(second).attempt == 1)
+    await until(lambda: bench.state(second).status is TaskStatus.QUEUED)
+    assert ("m1", 0) == bench.inbox.hidings[-1]  # an idle agent sees it at once
+    await asyncio.sleep(0.2)
+    assert 1 == bench.state(second).attempt  # and this one leaves it alone
+    bench.runtime.go.set()
+    await until(lambda: len(bench.results.sent) == 2)
+
+
+async def test_a_task_that_was_received_often_is_not_given_back_for_others(
+    make_bench: MakeBench, make_task: MakeTask, until: Until
+) -> None:
+    bench = make_bench(overrun=0.05)
+    bench.submit(make_task, id="a")
+    bench.start()
+    await until(lambda: bench.runtime.running)
+    second = bench.submit(make_task, id="b")
+    bench.inbox.messages["m1"].receives = 2
+    bench.pace.advance(0.999)
+    await until(lambda: bench.state(second).attempt == 1)
+    await asyncio.sleep(0.2)
+    assert TaskStatus.RUNNING is bench.state(second).status
+    bench.runtime.go.set()
+    await until(lambda: len(bench.results.sent) == 2)
+
+
+async def test_outputs_are_delivered_in_the_form_that_the_task_asks_for(
+    bench: Any, make_task: MakeTask, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gif = b"GIF89a" + bytes(300)
+
+    async def run(_: Any) -> Outputs:
+        return Outputs((gif,), {"info": "done"})
+
+    monkeypatch.setattr(bench.runtime, "run", run)
+    bench.submit(make_task, output=OutputOptions(format="webp"))
+    bench.start()
+    result = (await until(lambda: bench.results.sent))[0]
+    warnings = json.loads(bench.blobs.files[result.output_url])["darkroom_warnings"]
+    assert ["output 1 was not converted to webp: it cannot be read (image/gif)"] == warnings
+    assert gif == bench.blobs.files[result.images[0]]
 
 
 async def test_outputs_are_delivered_while_the_next_task_runs(

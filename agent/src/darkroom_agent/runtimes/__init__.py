@@ -14,7 +14,7 @@ and the agent takes nothing more until `ready` says so).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
@@ -82,10 +82,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the runtime made: files of any kind in its order, and its whole answer as JSON without them."""
+    """What the runtime made: files of any kind in its order, and its whole answer as JSON without them.
+
+    `warnings` are what its owner should know about a task that succeeded all the same, in words.
+    """
 
     images: tuple[bytes, ...]
     answer: Any
+    warnings: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):
@@ -111,6 +115,14 @@ class Runtime(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class Previewing(Protocol):
+    """What an adapter may have beside the methods of `Runtime`, where its runtime shows what a job has so far."""
+
+    async def preview(self) -> bytes | None:
+        """An image of what the job has so far; None where there is nothing yet. It may fail as `run` may."""
 
 
 def input_rules(runtime: Runtime) -> InputRules:

@@ -53,12 +53,12 @@ class _Prompt:
     id: str = field(default_factory=lambda: str(uuid4()))
     client_id: str = field(default_factory=lambda: f"{CLIENT}{uuid4().hex}")
     sent: bool = False
-    interrupted: bool = False
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     progress: Progress | None = None
     follower: Follower | None = None
 
     def check(self) -> None:
-        if self.interrupted:
+        if self.interrupted.is_set():
             raise TaskInterruptedError("interrupted", "the job was interrupted")
 
 
@@ -108,16 +108,21 @@ class ComfyUi:
     async def progress(self) -> float | None:
         """See `Runtime.progress`. Without the socket nobody knows."""
         prompt = self._prompt
-        if prompt is None or prompt.progress is None or prompt.follower is None or not prompt.follower.hears:
+        if prompt is None or prompt.progress is None or prompt.follower is None or prompt.follower.deaf.is_set():
             return None
         return prompt.progress.share
+
+    async def preview(self) -> bytes | None:
+        """See `Previewing.preview`. There are some where the server was started with `--preview-method`."""
+        prompt = self._prompt
+        return prompt.follower.preview if prompt is not None and prompt.follower is not None else None
 
     async def interrupt(self) -> None:
         """See `Runtime.interrupt`. It takes effect before the next node, or at a step of the one that runs."""
         prompt = self._prompt
         if prompt is None:
             return
-        prompt.interrupted = True
+        prompt.interrupted.set()
         if prompt.sent:
             await self._server.stop(prompt.id)
 
@@ -150,6 +155,7 @@ class ComfyUi:
                 log.warning("prompt_repeated", error=describe(error))
         if receipt.prompt_id is None:
             raise refusal(receipt, graph)
+        prompt.id = receipt.prompt_id  # ours, unless the server is an old one
         if receipt.node_errors:
             await self._server.stop(prompt.id)
             raise partial(receipt, graph)
@@ -168,7 +174,7 @@ class ComfyUi:
             if prompt.id not in queue:
                 prompt.check()
                 raise TaskInterruptedError("prompt_lost", "the runtime knows nothing of the run any more")
-            if prompt.interrupted:  # perhaps while it was being sent
+            if prompt.interrupted.is_set():  # perhaps while it was being sent
                 await self._server.stop(prompt.id)
             if queue.running:
                 idle_since = None
@@ -176,10 +182,12 @@ class ComfyUi:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > IDLE_LIMIT:
                 raise RuntimeHungError("runtime_hung", "the runtime does not work on its queue")
-            if progress.ended.is_set():
+            if progress.ended.is_set() or prompt.interrupted.is_set():
                 await asyncio.sleep(POLL_DEAF)
+            elif follower.deaf.is_set():
+                await first_of(prompt.interrupted, timeout=POLL_DEAF)
             else:
-                await first_of(progress.ended, timeout=POLL_HEARING if follower.hears else POLL_DEAF)
+                await first_of(progress.ended, prompt.interrupted, follower.deaf, timeout=POLL_HEARING)
 
     async def _look(self, prompt: _Prompt) -> tuple[JsonObject | None, Queue]:
         """The prompt's entry in the history, or else the queue. One look that fails is not the end of the run."""
@@ -212,4 +220,4 @@ class ComfyUi:
                 await self._server.forget_results()
                 message = f"the runtime has the output {file.filename!r} no more"
                 raise TaskInterruptedError("output_missing", message) from error
-        return Outputs(tuple(files), ending.answer)
+        return Outputs(tuple(files), ending.answer, ending.warnings)

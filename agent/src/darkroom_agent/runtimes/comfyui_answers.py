@@ -15,6 +15,7 @@ LONGEST_LIST = 1000
 """Characters of a message about several nodes."""
 
 _TO_EXECUTE = 4  # number, prompt id, graph, extra data, nodes to execute
+_SHOWS = re.compile(r"save|preview|combine", re.IGNORECASE)  # others may end a branch with nothing to show
 _OUT_OF_MEMORY = re.compile(r"out ?of ?memory|allocation on device", re.IGNORECASE)
 _GPU_FAULT = re.compile(r"\b(CUDA|HIP) error\b|\bCUBLAS_STATUS_|\bcuDNN error\b", re.IGNORECASE)
 _FILE_FIELDS = ("filename", "subfolder", "type", "format")
@@ -27,10 +28,12 @@ class Ending:
     Attributes:
         files: its files, in the order of the nodes: those that were saved or, where none was, the previews.
         answer: all that is told about the run, as JSON; files are named by their numbers, from 1.
+        warnings: which nodes made nothing although they should have, in words.
     """
 
     files: tuple[StoredFile, ...]
     answer: JsonObject
+    warnings: tuple[str, ...] = ()
 
 
 def refusal(receipt: Receipt, graph: JsonObject) -> TaskFailedError:
@@ -81,7 +84,13 @@ def read_ending(entry: JsonObject, graph: JsonObject, blocked: Mapping[str, str]
         "blocked": {node: tidy(message) for node, message in blocked.items()},
         "seconds": _seconds(messages),
     }
-    return Ending(tuple(saved), answer)
+    warnings = [f"{name_node(node, graph)} was left out: {tidy(text)}" for node, text in blocked.items()]
+    warnings += [
+        f"{name_node(node, graph)} put nothing out"
+        for node in silent
+        if node not in blocked and _SHOWS.search(_class(graph, node) or "")
+    ]
+    return Ending(tuple(saved), answer, tuple(warnings))
 
 
 def name_node(node_id: object, graph: JsonObject, class_type: object = None) -> str:

@@ -27,6 +27,8 @@ _OTHER = 0.5
 """Seconds that nodes are taken to need until they have been seen at work."""
 
 _WEIGHT = 0.3
+_PREVIEW = b"\x00\x00\x00\x01"  # the kind of a binary frame; the kind of image follows, in four bytes too
+_PREVIEW_HEAD = 8
 
 
 class NodeTimes:
@@ -110,18 +112,20 @@ class Progress:
 
 
 class Follower:
-    """Reads the socket for one prompt, as a context manager."""
+    """Reads the socket for one prompt, as a context manager.
+
+    Attributes:
+        preview: the last image that was sent of what the run has so far.
+        deaf: set while there is no socket.
+    """
 
     def __init__(self, server: ComfyServer, client_id: str, progress: Progress) -> None:
         self._server = server
         self._client_id = client_id
         self._progress = progress
+        self.preview: bytes | None = None
+        self.deaf = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
-
-    @property
-    def hears(self) -> bool:
-        """True while the socket is open."""
-        return self._reader is not None and not self._reader.done()
 
     async def __aenter__(self) -> Self:
         try:
@@ -129,6 +133,7 @@ class Follower:
                 socket = await self._server.listen(self._client_id)
         except (RuntimeLostError, TimeoutError) as error:
             log.warning("progress_unheard", error=describe(error))
+            self.deaf.set()
         else:
             self._reader = asyncio.create_task(self._read(socket), name="read comfyui's events")
         return self
@@ -145,8 +150,11 @@ class Follower:
                     with suppress(ValueError, TypeError, AttributeError, KeyError):  # an event of another version
                         event = from_json(message.data)
                         self._progress.take(str(event.get("type")), event.get("data") or {})
+                elif message.type is aiohttp.WSMsgType.BINARY and message.data.startswith(_PREVIEW):
+                    self.preview = message.data[_PREVIEW_HEAD:]
             log.warning("progress_lost", code=socket.close_code)
         finally:
+            self.deaf.set()
             await socket.close()
 
 

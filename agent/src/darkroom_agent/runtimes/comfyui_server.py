@@ -76,9 +76,13 @@ class Receipt:
 
 
 class ComfyServer:
-    """One server. Calls raise `RuntimeLostError` where it does not answer, or not as ComfyUI."""
+    """One server. Calls raise `RuntimeLostError` where it does not answer, or not as ComfyUI.
 
-    def __init__(self, url: str) -> None:
+    `quick` is how long it may take, in seconds, for what it answers beside its work.
+    """
+
+    def __init__(self, url: str, quick: float = QUICK) -> None:
+        self._quick = quick
         self._base = url.rstrip("/") + "/"
         self._session: aiohttp.ClientSession | None = None
 
@@ -177,7 +181,7 @@ class ComfyServer:
         if status != _OK:
             raise _fault(status)
 
-    async def _json(self, path: str, *, seconds: float = QUICK) -> JsonObject:
+    async def _json(self, path: str, *, seconds: float | None = None) -> JsonObject:
         status, data = await self._request(path, seconds=seconds)
         if status != _OK:
             raise _fault(status)
@@ -189,21 +193,22 @@ class ComfyServer:
         data: bytes | aiohttp.FormData | None = None,
         *,
         query: Mapping[str, str] | None = None,
-        seconds: float = QUICK,
+        seconds: float | None = None,
     ) -> tuple[int, bytes]:
         """Post what is given, as JSON or as a form; get where nothing is."""
         body = io.BytesIO(data) if isinstance(data, bytes) else data  # a file object is sent bit by bit
         headers = {"Accept-Encoding": "identity", **(_JSON if isinstance(data, bytes) else {})}
         request = self._connections().request
         method = "GET" if data is None else "POST"
+        limit = seconds or self._quick
         try:
             async with (
-                asyncio.timeout(seconds),
+                asyncio.timeout(limit),
                 request(method, self._base + path, data=body, params=query, headers=headers) as response,
             ):
                 return response.status, await response.read()
         except TimeoutError as error:
-            raise SlowAnswerError("runtime_lost", f"no answer to {path} within {seconds:g} s") from error
+            raise SlowAnswerError("runtime_lost", f"no answer to {path} within {limit:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise RuntimeLostError("runtime_lost", describe(error)) from error
 

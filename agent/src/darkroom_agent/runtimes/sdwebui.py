@@ -7,22 +7,27 @@ Its traps, and what is done about them:
 - A model is switched by the options, and only where another one is loaded: overrides would load it each time.
 - An interrupted job answers 200 with what it has: we remember that we interrupted.
 - Closing the connection does not stop a job: who gives one up interrupts it, and `ready` waits for its end.
+- Unknown samplers, ControlNet models, LoRAs, and black images: `sdwebui_checks` has what is done about them.
 - Compressed answers cost time on the GPU's side for nothing: none are asked for.
 """
 
 import asyncio
+import base64
+import binascii
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 from pydantic_core import from_json
 
-from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
 from darkroom_agent.faults import RuntimeLostError, describe
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import Job, Outputs, RuntimeConfig
 from darkroom_agent.runtimes.bodies import json_file
 from darkroom_agent.runtimes.sdwebui_answers import read_fault, read_outputs
+from darkroom_agent.runtimes.sdwebui_checks import Registries, check_black, missing_control
 from darkroom_agent.runtimes.sdwebui_content import build_request
 from darkroom_agent.runtimes.sdwebui_models import Checkpoint, find, missing
 
@@ -49,7 +54,9 @@ class SdWebUi:
 
     def __init__(self, config: RuntimeConfig) -> None:
         self._config = config
-        self._base = config.url.rstrip("/") + "/sdapi/v1/"
+        self._root = config.url.rstrip("/")
+        self._registries = Registries(self._ask)
+        self._is_forge = False
         self._session: aiohttp.ClientSession | None = None
         self._interrupted = False
         self._names: dict[str, Checkpoint] = {}
@@ -65,6 +72,7 @@ class SdWebUi:
             if await self.progress() is not None:
                 await self.interrupt()  # of an agent before us, or one that was given up
                 return "the end of an earlier job"
+            self._is_forge = await self._ask("sd-modules") is not None  # AUTOMATIC1111 has no such path
         except RuntimeLostError as error:
             return f"an answer ({error})"
         except (TaskFailedError, TaskInterruptedError) as error:
@@ -78,7 +86,9 @@ class SdWebUi:
             raise TaskFailedError("unsupported_task", f"SD WebUI does {known}; not {job.type}")
         self._interrupted = False
         request = build_request(job.type, job.content)
-        checkpoint = await self._select(job.model) if job.type in _GENERATE else None
+        generates = job.type in _GENERATE
+        checkpoint = await self._select(job.model) if generates else None
+        warnings = await self._registries.check(request) if generates else []
         if self._interrupted:
             raise TaskInterruptedError("interrupted", "the job was interrupted")
         answer = await self._call("POST", _PATHS[job.type], request)
@@ -86,7 +96,10 @@ class SdWebUi:
             raise TaskInterruptedError("interrupted", "the job was interrupted")
         generated = read_outputs(job.type, answer, scripted=bool(job.content.get("script_name")))
         self._check_model(checkpoint, generated.model)
-        return generated.outputs
+        if generates and self._is_forge:
+            await asyncio.to_thread(check_black, generated.outputs.images, request)
+        warnings += missing_control(request, generated.info) if generates else []
+        return replace(generated.outputs, warnings=tuple(warnings))
 
     async def progress(self) -> float | None:
         """See `Runtime.progress`."""
@@ -95,6 +108,15 @@ class SdWebUi:
         if state.get("job_count") == 0 and not answer.get("progress"):
             return None
         return min(max(float(answer.get("progress") or 0), 0.0), 1.0)
+
+    async def preview(self) -> bytes | None:
+        """See `Previewing.preview`."""
+        answer = await self._call("GET", "progress", seconds=_QUICK)
+        image = answer.get("current_image")
+        try:
+            return base64.b64decode(image) if isinstance(image, str) else None
+        except (binascii.Error, ValueError):
+            return None
 
     async def interrupt(self) -> None:
         """See `Runtime.interrupt`."""
@@ -165,6 +187,7 @@ class SdWebUi:
 
     def _forget(self) -> None:
         """What was known of the models holds no more."""
+        self._registries.forget()
         self._names.clear()
         self._loaded = None
 
@@ -173,6 +196,15 @@ class SdWebUi:
         entries = answer if isinstance(answer, list) else []
         return [Checkpoint.read(entry) for entry in entries if isinstance(entry, dict)]
 
+    async def _ask(self, path: str) -> Any:  # noqa: ANN401  JSON is anything
+        """What stands at a path; None where the runtime has no such path, or does not say."""
+        try:
+            return await self._request("GET", path, seconds=_SLOW)
+        except RuntimeLostError:
+            raise
+        except ExecutionError:
+            return None
+
     async def _call(
         self, method: str, path: str, body: object = None, *, seconds: float | None = None
     ) -> dict[str, Any]:
@@ -180,12 +212,13 @@ class SdWebUi:
         return answer if isinstance(answer, dict) else {}
 
     async def _request(self, method: str, path: str, body: object = None, *, seconds: float | None = None) -> Any:  # noqa: ANN401  JSON is anything
+        url = self._root + (path if path.startswith("/") else f"/sdapi/v1/{path}")
         data = None if body is None else json_file(body)
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._connections().request(method, self._base + path, data=data, headers=headers) as response,
+                self._connections().request(method, url, data=data, headers=headers) as response,
             ):
                 text = await response.read()
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError

@@ -5,10 +5,10 @@ The status tells little: bad base64, an unknown upscaler and a full GPU are all 
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
@@ -23,10 +23,11 @@ _UNAUTHORIZED = frozenset({401, 403})
 
 @dataclass(frozen=True)
 class Generated:
-    """A generation's outputs, and the name of the checkpoint that made them (None where the answer lacks it)."""
+    """A generation's outputs, its info, and the checkpoint that made them (None where the answer does not say)."""
 
     outputs: Outputs
     model: str | None
+    info: dict[str, Any] = field(default_factory=dict)
 
 
 def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = False) -> Generated:
@@ -39,7 +40,7 @@ def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = Fa
     if type_ is TaskType.INTERROGATE:
         return Generated(Outputs((), {"caption": _caption(answer)}), None)
     rest = {name: value for name, value in answer.items() if name not in {"image", "images"}}
-    model = None
+    info: dict[str, Any] = {}
     if type_ is TaskType.EXTRA_SINGLE_IMAGE:
         images = [answer.get("image")]
     elif type_ is TaskType.EXTRA_BATCH_IMAGES:
@@ -47,15 +48,16 @@ def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = Fa
     else:
         info = _info(answer)
         images = _own_images(answer, info, scripted=scripted)
-        model = info.get("sd_model_name") or None
-        rest["info"] = info
     if not images or not all(isinstance(image, str) and image for image in images):
         raise TaskInterruptedError("incomplete", "the runtime answered without images")
     try:
         files = tuple(_decode(str(image)) for image in images)
     except (binascii.Error, ValueError) as error:
         raise TaskInterruptedError("bad_answer", "the runtime answered with images that are no base64") from error
-    return Generated(Outputs(files, without_files(rest)), model)
+    kept = without_files(rest)
+    if info and without_files(info) != info:  # the WebUI's own form stays, a text, but not the files in it
+        kept["info"] = to_json(without_files(info)).decode()
+    return Generated(Outputs(files, kept), info.get("sd_model_name") or None, info)
 
 
 def _caption(answer: dict[str, Any]) -> str:
@@ -111,11 +113,15 @@ def read_fault(status: int, body: bytes) -> ExecutionError:
     if answer.get("detail") == "Not Found":  # FastAPI's own 404: the route is not there at all
         return TaskInterruptedError("runtime_unsuitable", "the runtime does not serve this kind of task")
     message = _message(answer) or f"the runtime answered {status}"
+    return _read_complaint(status, answer.get("error"), message)
+
+
+def _read_complaint(status: int, error: object, message: str) -> ExecutionError:
     if "outofmemory" in message.replace(" ", "").lower():
         return TaskInterruptedError("out_of_memory", message)
-    if status in _CLIENT_FAULTS:
-        return TaskFailedError("invalid_content", message)
-    return TaskFailedError("runtime_error", message)
+    if error == "NansException":
+        return FailedForNowError("nan_image", message)
+    return TaskFailedError("invalid_content" if status in _CLIENT_FAULTS else "runtime_error", message)
 
 
 def _message(answer: dict[str, Any]) -> str:

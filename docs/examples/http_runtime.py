@@ -1,0 +1,56 @@
+"""A runtime of one's own: turns images upside down. `python http_runtime.py 9000`; needs aiohttp and Pillow."""
+
+import asyncio
+import base64
+import io
+import sys
+
+from aiohttp import web
+from PIL import Image, ImageOps
+
+STEPS = 10
+state = {"progress": 0.0, "interrupted": False}
+routes = web.RouteTableDef()
+
+
+@routes.get("/ready")
+async def ready(_: web.Request) -> web.Response:
+    """Say 200 when nothing is left to load."""
+    return web.json_response({})
+
+
+@routes.post("/run")
+async def run(request: web.Request) -> web.Response:
+    """Do one task: `{"id", "type", "content", "model"}` in, `{"images": […]}` and more out."""
+    task = await request.json()
+    if task["type"] != "extra-single-image":
+        error = {"type": "unsupported_task", "message": f"this runtime flips single images; not {task['type']}"}
+        return web.json_response({"error": error}, status=422)
+    state["interrupted"] = False
+    for step in range(STEPS):
+        state["progress"] = step / STEPS
+        await asyncio.sleep(task["content"].get("seconds", 0) / STEPS)  # hard work
+        if state["interrupted"]:
+            return web.json_response({"error": {"type": "interrupted", "message": "as asked"}}, status=503)
+    image, file = Image.open(io.BytesIO(base64.b64decode(task["content"]["image"]))), io.BytesIO()
+    ImageOps.flip(image).save(file, "PNG")
+    return web.json_response({"images": [base64.b64encode(file.getvalue()).decode()], "flipped": task["id"]})
+
+
+@routes.get("/progress")
+async def progress(_: web.Request) -> web.Response:
+    """Say how far the task is, from 0 to 1."""
+    return web.json_response({"progress": state["progress"]})
+
+
+@routes.post("/interrupt")
+async def interrupt(_: web.Request) -> web.Response:
+    """Have the task end soon, with whatever answer."""
+    state["interrupted"] = True
+    return web.json_response({})
+
+
+if __name__ == "__main__":
+    app = web.Application(client_max_size=512 * 1024**2)  # images are large
+    app.add_routes(routes)
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)

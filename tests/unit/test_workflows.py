@@ -1,0 +1,166 @@
+"""Checking ComfyUI workflows before anything is accepted."""
+
+import json
+from typing import Any
+
+import pytest
+
+from darkroom.content import check_content
+from darkroom.errors import InvalidRequestError
+from darkroom.requests import read_v1alpha1, read_v1alpha2
+from darkroom.runtimes import TASK_TYPES, RuntimeType
+from darkroom.tasks import TaskType
+from darkroom.workflows import MAX_FAULTS, check_workflow, sort_key
+
+
+def node(class_type: str = "ImageScale", **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+GRAPH = {
+    "1": node("LoadImage", image="https://example.com/a/../b.png"),
+    "2": node(image=["1", 0], upscale_method="lanczos", width=64, height=64, crop="disabled"),
+    "9": node("SaveImage", images=["2", 0], filename_prefix="x") | {"_meta": {"title": "Save"}},
+}
+
+
+def faults(graph: dict[str, Any], at: str = "task.content") -> dict[str, str]:
+    with pytest.raises(InvalidRequestError) as caught:
+        check_workflow(graph, at)
+    return {fault.field: fault.message for fault in caught.value.fields}
+
+
+def test_the_guides_pipeline_request_is_read_and_its_content_is_the_graph() -> None:
+    metadata = {
+        "id": "test-pipeline",
+        "runtime": "comfy",
+        "tasktype": "pipeline",
+        "prefix": "output",
+        "context": "",
+    }
+    request = read_v1alpha2(json.dumps({"task": {"metadata": metadata, "content": GRAPH}}).encode())
+    assert (TaskType.PIPELINE, GRAPH, None) == (request.type, request.content, request.model)
+
+
+def test_a_pipeline_is_not_asked_for_by_v1alpha1() -> None:
+    controls = {"task": "pipeline", "sd_model_checkpoint": "x", "id_task": "a"}
+    with pytest.raises(InvalidRequestError) as caught:
+        read_v1alpha1(json.dumps({"alwayson_scripts": controls, **GRAPH}).encode())
+    assert [("alwayson_scripts.task", "a pipeline is asked for by v1alpha2")] == [
+        (fault.field, fault.message) for fault in caught.value.fields
+    ]
+
+
+def test_the_image_of_an_interrogation_may_come_as_v1alpha1s_image_link() -> None:
+    controls = {"task": "interrogate", "sd_model_checkpoint": "x", "id_task": "a", "image_link": "s3://b/k.png"}
+    request = read_v1alpha1(json.dumps({"alwayson_scripts": controls, "model": "clip"}).encode())
+    assert (TaskType.INTERROGATE, "s3://b/k.png") == (request.type, request.content["image"])
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [({"model": "clip"}, "content.image"), ({"image": "x", "model": "blip"}, "content.model")],
+)
+def test_an_interrogation_needs_an_image_and_a_model_that_there_is(content: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        check_content(TaskType.INTERROGATE, content, "content")
+    assert [field] == [fault.field for fault in caught.value.fields]
+
+
+def test_a_runtime_of_ones_own_takes_every_type_and_comfyui_takes_pipelines() -> None:
+    assert frozenset(TaskType) == TASK_TYPES[RuntimeType.HTTP]
+    assert {TaskType.PIPELINE} == TASK_TYPES[RuntimeType.COMFYUI]
+    assert TaskType.PIPELINE not in TASK_TYPES[RuntimeType.SDWEBUI]
+
+
+def test_the_editors_own_format_is_told_apart() -> None:
+    editor = {"last_node_id": 9, "nodes": [{"id": 1, "type": "LoadImage"}], "links": [], "version": 0.4}
+    found = faults(editor)
+    assert ["task.content"] == list(found)
+    assert "Save (API Format)" in found["task.content"]
+
+
+def test_a_graph_wrapped_as_comfyuis_api_takes_it_is_told_apart() -> None:
+    assert "send the graph itself" in faults({"prompt": GRAPH, "client_id": "x"})["task.content"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "field", "message"),
+    [
+        ({"9": node("SaveImage", images=["3", 0])}, "9.inputs.images", "'3'"),
+        ({"9": node("SaveImage", images=["2", -1])}, "9.inputs.images", "below 0"),
+        ({"9": {"inputs": {}}}, "9.class_type", "name of the node's class"),
+        ({"9": {"class_type": " ", "inputs": {}}}, "9.class_type", "name of the node's class"),
+        ({"9": {"class_type": "SaveImage"}}, "9.inputs", "must be an object"),
+        ({"9": {"class_type": "SaveImage", "inputs": []}}, "9.inputs", "must be an object"),
+        ({"extra_data": None}, "extra_data", "is no node"),
+        ({"client_id": "me"}, "client_id", "is no node"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(broken: dict[str, Any], field: str, message: str) -> None:
+    found = faults(GRAPH | broken)
+    assert [f"task.content.{field}"] == list(found)
+    assert message in found[f"task.content.{field}"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("../../etc/passwd", "parents"),
+        ("sub/../../x.png", "parents on the way"),
+        ("..", "the parent itself"),
+        (".. [input]", "the same, with a folder's name"),
+        (r"..\x.png", "parents as Windows writes them"),
+        ("/etc/passwd", "a root"),
+        ("C:\\x.png", "a drive"),
+        ("y.png [output]", "other jobs' outputs"),
+        ("y.png[temp]", "other jobs' previews"),
+        ({"__value__": "../x.png"}, "wrapped, as ComfyUI takes values too"),
+        ({"__value__": ["x.png", "../x.png"]}, "wrapped in a list"),
+    ],
+)
+def test_names_that_lead_out_of_the_input_folder_are_refused(value: object, reason: str) -> None:
+    assert ["1.inputs.image"] == list(faults(GRAPH | {"1": node("LoadImage", image=value)}, "")), reason
+    assert ["1.inputs.mask_path"] == list(faults({"1": node("Own", mask_path=value)}, "")), reason
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "example.png",
+        "sub/example.png [input]",
+        "a..b.png",
+        "s3://bucket/a/../b.png",
+        "data:image/png;base64,/9j/4AAQ",
+        "/9j/" + "4AAQ" * 80,
+    ],
+)
+def test_names_links_and_images_are_taken(value: str) -> None:
+    check_workflow(GRAPH | {"1": node("LoadImage", image=value)}, "")
+
+
+def test_words_are_not_mistaken_for_files() -> None:
+    words = node("CLIPTextEncode", text="/imagine a dog ../ [output]", clip=["4", 1])
+    loader = node("Efficient Loader", ckpt_name="xl/sd.safetensors", positive="/a dog " * 99, negative="../x")
+    check_workflow({"3": words, "4": loader, "5": node("LoadOwn", notes="one\n/two")}, "")
+
+
+def test_lists_that_are_no_links_are_left_to_the_runtime() -> None:
+    check_workflow({"1": node("Own", size=[64, 64], points=["1", "2"], curve=[1, 2, 3])}, "")
+
+
+def test_a_graph_with_many_faults_names_some() -> None:
+    assert MAX_FAULTS == len(faults({str(number): {} for number in range(100)}))
+
+
+def test_a_deep_graph_is_no_trouble() -> None:
+    deep: Any = "x.png"
+    for _ in range(5000):
+        deep = [deep]
+    check_workflow({"1": node("LoadImage", image=deep)}, "")
+
+
+def test_nodes_are_ordered_as_people_count() -> None:
+    assert ["2", "9", "10", "57", "57:3", "57:12", "a2", "a10"] == sorted(
+        ["10", "a10", "57:12", "9", "57", "2", "a2", "57:3"], key=sort_key
+    )
