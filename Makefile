@@ -7,7 +7,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports template build unit bench schemas pins clean
+.PHONY: help setup demo test lint types imports template audit build unit soak bench schemas pins clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,12 +40,27 @@ imports: setup  ## who may import whom
 template: setup  ## the SAM templates
 	sam validate --lint --template sam/template.yaml
 	sam validate --lint --template sam/runtime.yaml
+	sam validate --lint --template sam/cluster.yaml
+	sam validate --lint --template sam/operations.yaml
+
+AUDITED := sam/cluster.yaml sam/operations.yaml sam/runtime.yaml
+
+audit: $(VENV).audit/.ready  ## security checks of the templates (checkov; exceptions stand beside what they except)
+	$(VENV).audit/bin/checkov --quiet --compact --skip-download --framework cloudformation $(addprefix --file ,$(AUDITED))
+
+$(VENV).audit/.ready: requirements/audit.txt
+	$(PYTHON) -m venv --clear $(VENV).audit
+	$(VENV).audit/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/audit.txt
+	touch $@
 
 build: setup  ## what `sam deploy` would upload
 	sam build --template sam/template.yaml --build-dir .aws-sam/build --cached --parallel
 
 unit: setup  ## all tests
 	pytest
+
+soak: setup  ## a thousand tasks while agents are killed and AWS fails (seeds are printed; SEED=… replays)
+	python -m tests.e2e.soak $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## how busy the agent keeps its GPU, beside a serial one (five minutes; writes docs/performance)
 	python bench/agent/bench.py --docs
@@ -57,9 +72,11 @@ UV_COMPILE := uv pip compile --quiet --upgrade --generate-hashes --no-emit-index
 
 pins: setup  ## bring every requirements file up to date
 	$(UV_COMPILE) --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+	$(UV_COMPILE) --python-version 3.11 requirements/audit.in -o requirements/audit.txt
 	$(UV_COMPILE) --python-version 3.13 --python-platform aarch64-manylinux2014 -c requirements/dev.txt \
 	  --excludes layers/darkroom/excludes.txt layers/darkroom/requirements.in -o layers/darkroom/requirements.txt
 	$(UV_COMPILE) --python-version 3.13 -c requirements/dev.txt agent/requirements.in -o agent/requirements.txt
+	$(UV_COMPILE) --python-version 3.13 -c requirements/dev.txt agent/build.in -o agent/build.txt
 
 clean:  ## remove what the other words made
 	rm -rf $(VENV) .aws-sam build demo-output .*_cache

@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.e2e.conftest import User, children, eventually, v1alpha2
+from tests.e2e.users import User, children, eventually, v1alpha2
 
-from darkroom.aws.task_store import DynamoTaskStore
-from darkroom.messages import TaskMessage
 from darkroom.models import JsonObject
-from darkroom.tasks import TaskKey
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -55,7 +52,7 @@ async def test_an_image_comes_of_a_request_and_everyone_is_told(user: User) -> N
     assert set(callback) == {"id", "result", "image_url", "output_url", "context"}
     assert (callback["result"], callback["context"]) == (True, {"abc": 123})
     (link,) = callback["image_url"]
-    assert task["images"] == [link]
+    assert [image["uri"] for image in task["images"]] == [link]
     assert link.startswith(f"{answer['output_location']}/main-t2i-")
     assert Image.open(io.BytesIO(user.image(link))).size == (512, 512)
     output = json.loads(user.image(callback["output_url"]))
@@ -202,9 +199,9 @@ async def test_a_task_whose_agent_is_killed_is_done_by_the_next_one_and_ends_onc
 
 async def test_a_message_that_comes_again_and_again_runs_its_task_once(user: User) -> None:
     await user.submit("main-repeated", steps=40)
-    message = message_of(user, "main-repeated")
+    message = user.message("main-repeated")
     for _ in range(3):
-        send(user, user.registered()["agent"]["DARKROOM_QUEUE_URL"], message)
+        user.send(user.registered()["agent"]["DARKROOM_QUEUE_URL"], message)
 
     await ended_once(user, "main-repeated", "succeeded")
 
@@ -213,7 +210,7 @@ async def test_a_message_that_comes_again_and_again_runs_its_task_once(user: Use
 
 async def test_rubbish_in_the_queue_ends_in_the_dead_letters_and_holds_nobody_up(user: User) -> None:
     url = user.registered()["agent"]["DARKROOM_QUEUE_URL"]
-    send(user, url, "rubbish")
+    user.send(url, "rubbish")
     await user.submit("main-beside-rubbish")
 
     await ended_once(user, "main-beside-rubbish", "succeeded")
@@ -234,14 +231,14 @@ async def test_a_result_of_an_attempt_that_lost_its_task_does_not_count(user: Us
     await user.submit("main-late", steps=100)
     task = await user.reaches("main-late", "running")
     result = {
-        "owner": owner_of(user),
+        "owner": user.key_id,
         "id": "main-late",
         "submission": task["created_at"],
         "attempt": task["attempt"] + 7,
         "outcome": "succeeded",
         "images": ["s3://nowhere/wrong.png"],
     }
-    send(user, user.cloud.stack.outputs["ResultsQueueUrl"], json.dumps(result))
+    user.send(user.cloud.stack.outputs["ResultsQueueUrl"], json.dumps(result))
 
     callback = await ended_once(user, "main-late", "succeeded")
 
@@ -266,7 +263,7 @@ async def test_a_task_past_its_deadline_expires(user: User) -> None:
     stack = user.cloud.stack
     stack.client("dynamodb").update_item(
         TableName=stack.outputs["TasksTable"],
-        Key={"pk": {"S": f"{owner_of(user)}/main-expired"}},
+        Key={"pk": {"S": f"{user.key_id}/main-expired"}},
         UpdateExpression="SET expires_at = created_at",
     )
     (sweeper,) = [function.name for function in stack.functions if "SweepTasks" in function.name]
@@ -275,19 +272,3 @@ async def test_a_task_past_its_deadline_expires(user: User) -> None:
     callback = await ended_once(user, "main-expired", "expired")
 
     assert callback["error"]["type"] == "expired"
-
-
-def owner_of(user: User) -> str:
-    (api,) = user.cloud.stack.rest_apis
-    return api.keys[user.cloud.api_key]
-
-
-def message_of(user: User, id_: str) -> str:
-    store = DynamoTaskStore(user.cloud.stack.client("dynamodb"), user.cloud.stack.outputs["TasksTable"])
-    task = store.get(TaskKey(owner_of(user), id_))
-    assert task is not None
-    return TaskMessage.of(task).to_json()
-
-
-def send(user: User, url: str, body: str) -> None:
-    user.cloud.stack.client("sqs").send_message(QueueUrl=url, MessageBody=body)

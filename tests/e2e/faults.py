@@ -1,0 +1,187 @@
+"""What can go wrong around an agent, made to go wrong: AWS behind a gate, and a runtime that does as it is told."""
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+from PIL import Image
+
+from darkroom_local.loopback import LoopbackServer
+
+_HOP = {"connection", "content-length", "keep-alive", "transfer-encoding", "expect"}  # Host is signed
+_FAULTS = {
+    "503": (503, '{"__type": "ServiceUnavailable", "message": "come back later"}'),
+    "throttled": (400, '{"__type": "ThrottlingException", "message": "Rate exceeded"}'),
+}
+
+
+class Hold:
+    """One call that is held at the gate: `reached` when it is there, `go` lets it pass."""
+
+    def __init__(self, operation: str, *, after: bool) -> None:
+        self.operation = operation
+        self.after = after
+        self.reached = asyncio.Event()
+        self.go = asyncio.Event()
+
+
+class Gate:
+    """A proxy before the emulated AWS. Operations are named as AWS names them (`UpdateItem`), S3's by method."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._holds: list[Hold] = []
+        self._faults: dict[str, str] = {}
+        self.calls: list[str] = []
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/{path:.*}", self._forward)
+        self._server = LoopbackServer(app)
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(auto_decompress=False)
+        await self._server.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for hold in self._holds:
+            hold.go.set()
+        await self._server.__aexit__(None, None, None)
+        await self._session.close()
+
+    @property
+    def url(self) -> str:
+        """Where AWS seems to be."""
+        return self._server.url
+
+    def hold(self, operation: str, *, after: bool = False) -> Hold:
+        """Hold the next call of an operation, before it is forwarded or (`after`) before it is answered."""
+        hold = Hold(operation, after=after)
+        self._holds.append(hold)
+        return hold
+
+    def fail(self, operation: str, how: str | None) -> None:
+        """Answer an operation with a fault (`503`, `throttled`, `hang`, `drop`) until told otherwise (None)."""
+        if how is None:
+            self._faults.pop(operation, None)
+        else:
+            self._faults[operation] = how
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2] or request.method
+        body = await request.read()
+        self.calls.append(operation)
+        fault = self._faults.get(operation)
+        if fault == "hang":
+            await asyncio.sleep(60)
+        if fault in {"hang", "drop"}:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        if fault is not None:
+            status, text = _FAULTS[fault]
+            return web.Response(status=status, text=text, content_type="application/json")
+        hold = next((it for it in self._holds if it.operation == operation and not it.reached.is_set()), None)
+        await self._wait(hold, after=False)
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        async with self._session.request(
+            request.method, self._target + request.raw_path, data=io.BytesIO(body), headers=headers
+        ) as answer:
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+            response = web.Response(status=answer.status, headers=kept, body=await answer.read())
+        if operation != "ReceiveMessage" or b'"Messages"' in (response.body or b""):  # type: ignore[operator]
+            await self._wait(hold, after=True)
+        return response
+
+    @staticmethod
+    async def _wait(hold: Hold | None, *, after: bool) -> None:
+        if hold is not None and hold.after is after:
+            hold.reached.set()
+            await hold.go.wait()
+
+
+def png(colour: str = "white") -> bytes:
+    """A small picture."""
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+Behaviour = Callable[[], Awaitable[web.Response]]
+
+
+class ToldRuntime:
+    """An SD WebUI that does as it is told: `behave` decides about the next jobs.
+
+    `runs` lists the prompts that it began to work on; `running` is set while it works, `idle` when it is done.
+    """
+
+    MODEL = "v1-5-pruned-emaonly"
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+        self.running = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.release = asyncio.Event()
+        self.progress = 0.0
+        self.interrupted = 0
+        self.behaviours: list[str] = []
+        app = web.Application(client_max_size=1 << 30)
+        base = "/sdapi/v1"
+        app.router.add_get(f"{base}/sd-models", self._models)
+        app.router.add_get(f"{base}/options", self._options)
+        app.router.add_get(f"{base}/progress", self._progress)
+        app.router.add_post(f"{base}/interrupt", self._interrupt)
+        app.router.add_post(f"{base}/txt2img", self._run)
+        app.router.add_post(f"{base}/img2img", self._run)
+        self.server = LoopbackServer(app)
+
+    async def _models(self, _: web.Request) -> web.Response:
+        name = f"{self.MODEL}.safetensors"
+        return web.json_response([{"title": name, "model_name": self.MODEL, "filename": f"/models/{name}"}])
+
+    async def _options(self, _: web.Request) -> web.Response:
+        return web.json_response({"sd_model_checkpoint": f"{self.MODEL}.safetensors"})
+
+    async def _progress(self, _: web.Request) -> web.Response:
+        count = 1 if self.running.is_set() else 0
+        return web.json_response({"progress": self.progress * count, "state": {"job_count": count}})
+
+    async def _interrupt(self, _: web.Request) -> web.Response:
+        self.interrupted += 1
+        self.release.set()
+        return web.json_response({})
+
+    async def _run(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.runs.append(body["prompt"])
+        behaviour = self.behaviours.pop(0) if self.behaviours else "work"
+        self.running.set()
+        self.idle.clear()
+        try:
+            return await self._behave(behaviour, request)
+        finally:
+            self.running.clear()
+            self.idle.set()
+
+    async def _behave(self, behaviour: str, request: web.Request) -> web.Response:
+        if behaviour == "wait":
+            self.release.clear()
+            await self.release.wait()
+        if behaviour == "drop" and request.transport is not None:
+            request.transport.abort()
+        if behaviour.startswith("{"):
+            answer = json.loads(behaviour)
+            return web.json_response(answer["body"], status=answer["status"])
+        info = {"all_seeds": [1], "index_of_first_image": 0, "sd_model_name": self.MODEL}
+        image = base64.b64encode(png()).decode()
+        return web.json_response({"images": [image], "parameters": {}, "info": json.dumps(info)})
+
+
+def answer(status: int, **body: object) -> str:
+    """A behaviour: answer with this status and body."""
+    return json.dumps({"status": status, "body": body})

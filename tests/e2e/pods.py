@@ -1,0 +1,120 @@
+"""Agents beside runtimes, started and ended as a test wants."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from tests.e2e.faults import Gate, Hold, ToldRuntime, png
+from tests.e2e.users import User, eventually
+
+from darkroom.models import JsonObject
+from darkroom.runtimes import Runtime
+from darkroom_local.children import Program, running
+from darkroom_local.runtimes import agent_environment
+
+LEASE = 2
+"""Seconds: short, so that a dead agent's task is soon taken over."""
+
+
+class Pods:
+    """Starts agents, each beside a runtime, on a cloud that has none of its own."""
+
+    def __init__(self, user: User, stack: AsyncExitStack, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._user = user
+        self._stack = stack
+        self.logs: list[tuple[str, str]] = []
+
+    async def runtime(self) -> ToldRuntime:
+        """A runtime that does as it is told."""
+        told = ToldRuntime()
+        await self._stack.enter_async_context(told.server)
+        return told
+
+    async def gate(self) -> Gate:
+        """A gate before AWS."""
+        return await self._stack.enter_async_context(Gate(self._user.cloud.stack.endpoint_url))
+
+    async def agent(
+        self, runtime: ToldRuntime, gate: Gate | None = None, **settings: Any
+    ) -> asyncio.subprocess.Process:
+        """Start an agent; `settings` are variables without their prefix."""
+        registered = Runtime.model_validate(self._user.registered())
+        environment = await asyncio.to_thread(
+            agent_environment, self._user.cloud.stack, registered, runtime.server.url
+        )
+        changes = {"lease_seconds": LEASE, "heartbeat_seconds": 0.3, "drain_seconds": 20} | settings
+        environment |= {f"DARKROOM_{name.upper()}": str(value) for name, value in changes.items()}
+        if gate is not None:
+            environment["AWS_ENDPOINT_URL"] = gate.url
+        program = Program("agent", "darkroom_agent", environment=environment, grace=1)
+        return await self._stack.enter_async_context(running(program, self._log))
+
+    def _log(self, part: str, line: str) -> None:
+        if not self._quiet:
+            self.logs.append((part, line))
+            print(line)  # pytest shows it where a test fails
+
+
+async def ends_once(owner: User, id_: str, status: str = "succeeded") -> JsonObject:
+    """The task, which ended so; its callback and its event came once, and its outputs are there."""
+    task = await owner.reaches(id_, "succeeded", "failed", "cancelled", "expired")
+    assert task["status"] == status, task
+    callbacks, events = await owner.hears(id_)
+    assert [event["detail"]["status"] for event in events] == [status]
+    assert [callback["result"] for callback in callbacks] == [status == "succeeded"]
+    assert callbacks[0]["image_url"] == [image["uri"] for image in task["images"]]
+    for link in callbacks[0]["image_url"]:
+        assert owner.image(link)
+    return task
+
+
+async def queue_is_empty(owner: User) -> None:
+    """No message is left, visible or not."""
+    url = owner.registered()["agent"]["DARKROOM_QUEUE_URL"]
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+    async def look() -> bool | None:
+        counts = owner.cloud.stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return None if any(int(count) for count in counts["Attributes"].values()) else True
+
+    await eventually(look, "an empty queue")
+
+
+PHASES: Mapping[str, Any] = {
+    "received": lambda gate: gate.hold("ReceiveMessage", after=True),
+    "claiming": lambda gate: gate.hold("UpdateItem"),
+    "claimed": lambda gate: gate.hold("UpdateItem", after=True),
+    "downloading": lambda gate: gate.hold("GET"),
+    "running": None,
+    "uploading": lambda gate: gate.hold("PUT"),
+    "uploaded": lambda gate: gate.hold("PUT", after=True),
+    "reporting": lambda gate: gate.hold("SendMessage"),
+    "reported": lambda gate: gate.hold("SendMessage", after=True),
+    "before-delete": lambda gate: gate.hold("DeleteMessage"),
+}
+
+
+async def submit_and_reach(
+    owner: User, pods: Pods, id_: str, phase: str, **settings: Any
+) -> tuple[Any, Hold | None, ToldRuntime]:
+    """A task whose agent has come to a phase and stands there."""
+    runtime, gate = await pods.runtime(), await pods.gate()
+    hold = PHASES[phase](gate) if PHASES[phase] else None
+    if phase == "running":
+        runtime.behaviours.append("wait")
+    agent = await pods.agent(runtime, gate, **settings)
+    content: dict[str, Any] = {"prompt": id_}
+    if phase == "downloading":
+        bucket = owner.cloud.stack.outputs["OutputS3Bucket"]
+        owner.cloud.stack.client("s3").put_object(Bucket=bucket, Key="inputs/chaos.png", Body=png())
+        await owner.submit(id_, "image-to-image", init_images=[f"s3://{bucket}/inputs/chaos.png"], **content)
+    else:
+        await owner.submit(id_, **content)
+    await asyncio.wait_for((hold.reached if hold else runtime.running).wait(), 20)
+    return agent, hold, runtime
+
+
+async def logged(pods: Pods, event: str) -> bool | None:
+    return any(event in line for _, line in pods.logs) or None
