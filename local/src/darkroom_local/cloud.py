@@ -14,13 +14,18 @@ from darkroom_local.gateway.server import Gateway
 from darkroom_local.runtimes import Runtimes
 from darkroom_local.stack import Stack, provision
 
-DEFAULT_PARAMETERS = {"DynamicModel": "true"}
-"""Template parameters that differ here: the preview runtime has more than one checkpoint to switch between."""
+DEFAULT_PARAMETERS = {"DynamicModel": "true", "WebhookAllowedNetworks": "127.0.0.0/8"}
+"""Template parameters that differ here: the preview runtime has more than one checkpoint to switch between, and
+receivers of webhooks run on this machine."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run. `port` is the API's and 0 means any free one; `runtime_urls` maps runtimes to real servers."""
+    """What to run.
+
+    `port` is the API's and 0 means any free one; `runtime_urls` maps runtimes to real servers. Without `agents`,
+    tasks wait in their queues.
+    """
 
     template: Path = Path("sam/template.yaml")
     stack_name: str = "darkroom"
@@ -28,18 +33,21 @@ class Plan:
     port: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict)
     runtime_urls: Mapping[str, str] = field(default_factory=dict)
+    agents: bool = True
 
 
 @dataclass(frozen=True)
 class LocalCloud:
     """A running local cloud.
 
-    `api_url` is the stage's address without a slash at the end, `api_key` the value for `x-api-key`.
+    `api_url` is the stage's address without a slash at the end, `api_key` the value for `x-api-key`;
+    `operator_key` is another, which sees the tasks of all owners.
     """
 
     stack: Stack
     api_url: str
     api_key: str = field(repr=False)
+    operator_key: str = field(default="", repr=False)
 
 
 @asynccontextmanager
@@ -81,5 +89,8 @@ async def run_cloud(plan: Plan, log: Log) -> AsyncIterator[LocalCloud]:
         await parts.enter_async_context(events)
         (api,) = stack.rest_apis
         gateway = await parts.enter_async_context(Gateway(api, invoke=host.invoke, log=log, port=plan.port))
-        await parts.enter_async_context(Runtimes(stack, plan.runtime_urls, log))
-        yield LocalCloud(stack, gateway.url, next(iter(api.keys)))
+        if plan.agents:
+            await parts.enter_async_context(Runtimes(stack, plan.runtime_urls, log))
+        operators = {function.environment.get("DARKROOM_OPERATOR_KEY_ID") for function in stack.functions}
+        keys = sorted(api.keys, key=lambda key: api.keys[key] in operators)
+        yield LocalCloud(stack, gateway.url, keys[0], keys[-1])

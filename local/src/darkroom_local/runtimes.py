@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from darkroom.aws.runtime_registry import SsmRuntimeRegistry
-from darkroom.runtimes import Runtime
+from darkroom.runtimes import Runtime, RuntimeType
 from darkroom_local.children import Program, keep_running
 from darkroom_local.functions.invocations import Log
 from darkroom_local.loopback import HOST, listen
@@ -23,6 +23,18 @@ AGENT = {
     "DARKROOM_POLL_SECONDS": "1",
 }
 """What an agent's environment here has beside what its runtime's registration says."""
+
+
+def agent_environment(stack: Stack, runtime: Runtime, url: str) -> dict[str, str]:
+    """Everything that an agent of this runtime sees: its registration, its role's credentials, where AWS is."""
+    place = {"AWS_ENDPOINT_URL": stack.endpoint_url, "AWS_DEFAULT_REGION": stack.region}
+    return {
+        **AGENT,
+        **runtime.agent,
+        "DARKROOM_RUNTIME_URL": url,
+        **place,
+        **stack.credentials(runtime.role_arn or ""),
+    }
 
 
 class Runtimes:
@@ -45,9 +57,12 @@ class Runtimes:
             raise ValueError(
                 f"no such runtime: {', '.join(unknown)}; the template has {', '.join(sorted(runtimes))}"
             )
+        own = sorted(r.name for r in runtimes.values() if r.type is RuntimeType.HTTP and r.name not in self._urls)
+        if own:
+            raise ValueError(f"there is no preview of one's own runtime: say where {', '.join(own)} answers")
         for runtime in runtimes.values():
             url = self._urls.get(runtime.name) or self._start_preview(runtime)
-            environment = await asyncio.to_thread(self._environment, runtime, url)
+            environment = await asyncio.to_thread(agent_environment, self._stack, runtime, url)
             self._keep(Program(f"agent:{runtime.name}", "darkroom_agent", environment=environment))
         return self
 
@@ -60,13 +75,9 @@ class Runtimes:
         with listen() as free:
             port = free.getsockname()[1]
         models = ["--model", runtime.model, "sd_xl_base_1.0.safetensors"] if runtime.model else []
-        self._keep(Program(f"preview:{runtime.name}", "darkroom_local.preview", ("--port", str(port), *models)))
+        arguments = ("--type", runtime.type, "--port", str(port), *models)
+        self._keep(Program(f"preview:{runtime.name}", "darkroom_local.preview", arguments))
         return f"http://{HOST}:{port}"
-
-    def _environment(self, runtime: Runtime, url: str) -> dict[str, str]:
-        credentials = self._stack.credentials(runtime.role_arn or "")
-        place = {"AWS_ENDPOINT_URL": self._stack.endpoint_url, "AWS_DEFAULT_REGION": self._stack.region}
-        return {**AGENT, **runtime.agent, "DARKROOM_RUNTIME_URL": url, **place, **credentials}
 
     def _keep(self, program: Program) -> None:
         task = asyncio.create_task(

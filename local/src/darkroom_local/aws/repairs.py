@@ -8,6 +8,7 @@
 - Roles get their managed policies, tables their time to live, unnamed parameters a name, and state machines the
   engine that runs them.
 - Models are not kept for moto's dashboard, which would hold every message ever sent.
+- An upload that is not under way is one that S3 does not find, not a server error.
 - Sending a message does not count those in the queue (see `QueueAttributes`).
 """
 
@@ -32,6 +33,8 @@ from moto.dynamodb.models.table import Table
 from moto.events.models import Archive, EventBus
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, Role, iam_backends
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import S3Backend
 from moto.sns.models import Topic
 from moto.sqs import models as sqs
 from moto.sqs.models import Queue
@@ -192,6 +195,28 @@ def _parse_template(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parse_template
 
 
+def _complete_upload(complete: Callable[..., Any]) -> Callable[..., Any]:
+    def complete_multipart_upload(backend: S3Backend, bucket_name: str, multipart_id: str, body: Moto) -> Moto:
+        if multipart_id not in backend.get_bucket(bucket_name).multiparts:
+            raise NoSuchUpload(multipart_id)
+        return complete(backend, bucket_name, multipart_id, body)
+
+    return complete_multipart_upload
+
+
+def _create_archive(create: Callable[..., Archive]) -> Callable[..., Archive]:
+    """Moto hands an archive's pattern on as CloudFormation has it, an object, where it wants text."""
+
+    def create_from_cloudformation_json(name: str, definition: Moto, *rest: Any, **more: Any) -> Archive:  # noqa: ANN401  moto's own
+        properties = definition["Properties"]
+        pattern = properties.get("EventPattern")
+        if isinstance(pattern, dict):
+            definition = {**definition, "Properties": {**properties, "EventPattern": json.dumps(pattern)}}
+        return create(name, definition, *rest, **more)
+
+    return create_from_cloudformation_json
+
+
 def install() -> None:
     """Mends moto, for this process."""
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
@@ -219,8 +244,14 @@ def install() -> None:
             time,
         ),  # moto's way through dates takes twenty times as long, and is asked for each message
         (sqs, "unix_time_millis", lambda: time() * 1000),
+        (S3Backend, "complete_multipart_upload", _complete_upload(S3Backend.complete_multipart_upload)),
         (EventBus, "physical_resource_id", by_name),
         (Archive, "physical_resource_id", by_name),
+        (
+            Archive,
+            "create_from_cloudformation_json",
+            staticmethod(_create_archive(Archive.create_from_cloudformation_json)),
+        ),
         (stepfunctions, "stepfunctions_backends", stepfunctions_parser_backends),
     )
     for owner, name, value in patches:

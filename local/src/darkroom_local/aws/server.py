@@ -30,7 +30,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from darkroom_local.aws import access, repairs, targets, types
+from darkroom_local.aws import access, executions, repairs, targets, types
 
 _LOG = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -128,6 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     types.install()
     repairs.install()
     access.install()
+    executions.install()
     targets.install(url)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if options.until_stdin_closes:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http.client import HTTPConnection
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -32,6 +32,7 @@ Moto = Any
 """What moto hands over and gets back."""
 
 _FUNCTION_TIMEOUT = 905  # seconds; a function has 900 at most
+_CONNECTIONS = 100  # at once of one state machine to one service
 _FORWARDED = ("X-Amz-Invocation-Type", "X-Amz-Log-Type", "X-Amz-Client-Context")
 _RETURNED = ("X-Amz-Function-Error", "X-Amz-Executed-Version", "X-Amz-Log-Result")
 _EVENT_FIELDS = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
@@ -110,7 +111,10 @@ def _credentials(role_arn: str, region: str) -> dict[str, str]:
 
 
 def _client_for(endpoint_url: str) -> Callable[..., Any]:
-    def boto_client_for(region: str, service: str, state_credentials: Moto = None) -> Moto:
+    lock = Lock()  # clients are for all threads, but the session that makes them is not
+
+    @lru_cache  # making one takes as long as ten calls
+    def client_of(region: str, service: str, role_arn: str) -> Moto:
         create: Any = boto3.client  # its stubs know services by literal names only
         return create(
             service,
@@ -120,9 +124,14 @@ def _client_for(endpoint_url: str) -> Callable[..., Any]:
                 parameter_validation=False,
                 retries={"total_max_attempts": 1},
                 read_timeout=_FUNCTION_TIMEOUT,
+                max_pool_connections=_CONNECTIONS,
             ),
-            **_credentials(state_credentials.role_arn, region),
+            **_credentials(role_arn, region),
         )
+
+    def boto_client_for(region: str, service: str, state_credentials: Moto = None) -> Moto:
+        with lock:
+            return client_of(region, service, state_credentials.role_arn)
 
     return boto_client_for
 

@@ -1,6 +1,9 @@
-"""The demo as a caller of the API: plain HTTP with a key."""
+"""The demo as a caller of the API: the guide's requests as plain HTTP, and what became of them by the client."""
 
-from typing import Self
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Protocol, Self, TypeAlias
 
 import aiohttp
 
@@ -8,19 +11,43 @@ from darkroom.models import JsonObject
 from darkroom_local.demo.requests import DemoTask
 
 
+class ShownTask(Protocol):
+    """A task as a client shows it."""
+
+    def as_json(self) -> JsonObject:
+        """What the API said."""
+
+
+class TaskClient(Protocol):
+    """What the demo needs of a client; `darkroom_cli.AsyncClient` has it."""
+
+    async def get(self, id_: str) -> ShownTask:
+        """A task as it stands."""
+
+    async def download(self, task: str, folder: Path) -> tuple[Path, ...]:
+        """Fetch a task's images."""
+
+
+Connect: TypeAlias = Callable[[str, str], AbstractAsyncContextManager[TaskClient]]
+"""Makes a client of an API's address and a key."""
+
+
 class Caller:
     """Speaks to the API while entered."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, connect: Connect) -> None:
         self._url = url
         self._key = {"x-api-key": key}
+        self._connected = connect(url, key)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession()
+        self._session = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self._client = await self._stack.enter_async_context(self._connected)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        await self._stack.aclose()
 
     async def submit(self, task: DemoTask, *, with_key: bool = True) -> tuple[int, JsonObject]:
         """Post a request; returns the answer's status and body."""
@@ -28,8 +55,10 @@ class Caller:
         async with self._session.post(f"{self._url}/{task.version}", json=task.body, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)
 
-    async def look(self, task: DemoTask) -> JsonObject | None:
-        """The task as it stands; None where the API asks for patience."""
-        async with self._session.get(f"{self._url}/v1/tasks/{task.id}", headers=self._key) as answer:
-            body: JsonObject = await answer.json(content_type=None)
-            return body if answer.ok else None
+    async def look(self, task: DemoTask) -> JsonObject:
+        """The task as it stands."""
+        return (await self._client.get(task.id)).as_json()
+
+    async def download(self, task: DemoTask, folder: Path) -> list[Path]:
+        """Fetch the task's images."""
+        return list(await self._client.download(task.id, folder))

@@ -13,19 +13,22 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from darkroom.aws.blob_store import S3BlobStore
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskStatus
 from darkroom_local.cloud import LocalCloud, Plan, run_cloud
 from darkroom_local.console import ConsoleLog
-from darkroom_local.demo.api import Caller
+from darkroom_local.demo.api import Caller, Connect
 from darkroom_local.demo.inputs import http_link, picture, put, web_server
 from darkroom_local.demo.listeners import Listeners
+from darkroom_local.demo.pipelines import PipelineDemo
 from darkroom_local.demo.requests import DemoTask, demo_tasks
 from darkroom_local.demo.show import outcome, progress_table, verdict
 
 PATIENCE = 60.0
 """How long all tasks together may take, in seconds."""
+
+EXAMPLES = Path("docs/examples/pipelines")
+"""The pipelines' documents, where the demo is run in the repository."""
 
 _LOOK_EVERY = 0.4
 
@@ -60,19 +63,15 @@ class Demo:
             await asyncio.sleep(_LOOK_EVERY)
             for task in self.tasks:
                 if not self._ended(task):
-                    self.states[task.id] = await self.caller.look(task) or self.states.get(task.id, {})
+                    self.states[task.id] = await self.caller.look(task)
             await asyncio.to_thread(self.listeners.collect)
             live.update(progress_table(self.tasks, self.states))
 
-    def download(self) -> None:
-        """Fetch every image that the callback messages name."""
-        blobs = S3BlobStore(self.cloud.stack.client("s3"))
-        self.output.mkdir(parents=True, exist_ok=True)
+    async def download(self) -> None:
+        """Fetch the images of every task that succeeded."""
         for task in self.tasks:
-            links = [link for message in self.listeners.callbacks[task.id] for link in message["image_url"]]
-            self.files[task.id] = [self.output / link.rpartition("/")[2] for link in links]
-            for link, path in zip(links, self.files[task.id], strict=True):
-                path.write_bytes(blobs.get(link))
+            succeeded = self.states[task.id].get("status") == TaskStatus.SUCCEEDED
+            self.files[task.id] = await self.caller.download(task, self.output) if succeeded else []
 
     def check(self) -> None:
         """Say what is missing or wrong."""
@@ -93,6 +92,10 @@ class Demo:
             f"failed with {error}, not {task.error}": error == task.error,
             f"{len(callbacks)} callback messages, not one": len(callbacks) == 1,
             "the callback message says otherwise": all(it["result"] is succeeds for it in callbacks),
+            "the callback message names other images": all(
+                [link.rpartition("/")[2] for link in it["image_url"]] == [path.name for path in self.files[task.id]]
+                for it in callbacks
+            ),
             f"{len(events)} end events, not one": len(events) == 1,
             "the event says otherwise": all(it["detail"]["status"] == task.ends for it in events),
             f"images of {sizes}, not one of {task.size}": sizes == ([task.size] if succeeds else []),
@@ -108,8 +111,11 @@ class Demo:
         return all(self._ended(task) and all(task.id in told for told in heard) for task in self.tasks)
 
 
-async def run_demo(template: Path, output: Path, console: Console, *, verbose: bool) -> bool:
-    """Run the demo on a local cloud of its own; returns whether nothing is missing."""
+async def run_demo(template: Path, output: Path, console: Console, connect: Connect, *, verbose: bool) -> bool:
+    """Run the demo on a local cloud of its own; returns whether nothing is missing.
+
+    `connect` makes the client by which tasks are followed and images fetched.
+    """
     started = time.monotonic()
     printed = ConsoleLog(console, "darkroom")
     kept: list[Text] = []
@@ -122,15 +128,19 @@ async def run_demo(template: Path, output: Path, console: Console, *, verbose: b
     async with AsyncExitStack() as stack:
         with console.status("starting the local cloud …"):
             cloud = await stack.enter_async_context(run_cloud(Plan(template), printed if verbose else keep))
-            demo = await _prepare(stack, cloud, output)
+            demo = await _prepare(stack, cloud, connect, output)
         console.print(
             f"The local cloud runs ({time.monotonic() - started:.1f} s): {cloud.api_url}", highlight=False
         )
         await demo.submit()
+        pipelines = PipelineDemo(cloud, EXAMPLES)
+        running = asyncio.create_task(pipelines.run(), name="pipelines")
         with Live(progress_table(demo.tasks, {}), console=console, transient=False) as live:
             await demo.watch(live)
-        await asyncio.to_thread(demo.download)
+        await demo.download()
         demo.check()
+        demo.problems += await running
+    console.print(pipelines.table())
     for task in demo.tasks:
         heard = demo.listeners.callbacks[task.id], demo.listeners.events[task.id]
         console.print(outcome(task, demo.states[task.id], *heard, demo.files[task.id]))
@@ -141,10 +151,10 @@ async def run_demo(template: Path, output: Path, console: Console, *, verbose: b
     return not demo.problems
 
 
-async def _prepare(stack: AsyncExitStack, cloud: LocalCloud, output: Path) -> Demo:
+async def _prepare(stack: AsyncExitStack, cloud: LocalCloud, connect: Connect, output: Path) -> Demo:
     png = picture()
     server = await stack.enter_async_context(web_server(png))
-    caller = await stack.enter_async_context(Caller(cloud.api_url, cloud.api_key))
+    caller = await stack.enter_async_context(Caller(cloud.api_url, cloud.api_key, connect))
     s3_link = await asyncio.to_thread(put, cloud.stack, png)
     listeners = await asyncio.to_thread(Listeners, cloud.stack)
     return Demo(cloud, caller, listeners, demo_tasks(http_link(server), s3_link), output)

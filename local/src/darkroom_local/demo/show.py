@@ -42,7 +42,10 @@ def outcome(
     if state.get("error"):
         facts.add_row("error", f"{state['error']['type']}: {state['error']['message']}")
     timings = state.get("timings") or {}
-    facts.add_row("timings", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in timings.items()) or "none")
+    facts.add_row(
+        "timings",
+        ", ".join(f"{name} {seconds:.2f} s" for name, seconds in timings.items() if seconds is not None) or "none",
+    )
     facts.add_row("output_location", str(state.get("output_location")))
     facts.add_row("images", ", ".join(map(str, files)) or "none")
     parts: list[RenderableType] = [facts]

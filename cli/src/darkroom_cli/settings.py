@@ -1,0 +1,39 @@
+"""The environment of the client and the command line, read once and typed. Nothing else here reads it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import SecretStr
+
+from darkroom.settings import Settings
+
+
+class ClientSettings(Settings):
+    """DARKROOM_URL with DARKROOM_API_KEY, or DARKROOM_PROFILE: they go before what the profiles' file says."""
+
+    url: str | None = None
+    api_key: SecretStr | None = None
+    profile: str | None = None
+    webhook_secret: SecretStr | None = None
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What the terminal says of itself."""
+
+    program: str = ""
+    kind: str = ""
+    in_kitty: bool = False
+    in_multiplexer: bool = False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read TERM_PROGRAM, TERM, and what kitty, tmux and screen set."""
+        return cls(
+            program=environment.get("TERM_PROGRAM", ""),
+            kind=environment.get("TERM", ""),
+            in_kitty="KITTY_WINDOW_ID" in environment,
+            in_multiplexer="TMUX" in environment or environment.get("TERM", "").startswith(("tmux", "screen")),
+        )

@@ -1,0 +1,133 @@
+"""The real `darkroom` process, and what it finds, on the local cloud."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.e2e.users import User, eventually
+
+from darkroom_cli.local_runs import state_of
+from darkroom_cli.local_state import LocalState
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+DARKROOM = str(Path(sys.executable).parent / "darkroom")
+
+
+@dataclass
+class Shell:
+    """A user's shell in a folder of their own, where the cloud of the tests is the local cloud."""
+
+    folder: Path
+    variables: Mapping[str, str]
+
+    @asynccontextmanager
+    async def start(self, *arguments: str) -> AsyncIterator[Process]:
+        process = await asyncio.create_subprocess_exec(
+            DARKROOM, *arguments, cwd=self.folder, env=dict(self.variables), stdout=PIPE, stderr=PIPE
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def run(self, *arguments: str, code: int = 0) -> str:
+        """What a command prints to stdout; it must end with this code."""
+        async with self.start(*arguments) as process:
+            out, err = await asyncio.wait_for(process.communicate(), 60)
+            assert process.returncode == code, (out.decode(), err.decode())
+            return out.decode()
+
+    async def json(self, *arguments: str) -> Any:
+        return json.loads(await self.run(*arguments, "--json"))
+
+
+def announce(state: LocalState, folder: Path) -> dict[str, str]:
+    """A home whose local cloud is this one: as `darkroom local up` announces it."""
+    home = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "XDG_CONFIG_HOME": str(folder / "config")}
+    (folder / "cache" / "darkroom").mkdir(parents=True)
+    (folder / "cache" / "darkroom" / "local.json").write_text(state.to_json())
+    return {"PATH": os.environ["PATH"]} | home  # noqa: TID251  a process needs its path
+
+
+@pytest.fixture
+def shell(user: User, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, announce(state_of(user.cloud), tmp_path))
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+async def test_a_prompt_becomes_a_file(shell: Shell) -> None:
+    out = await shell.run("run", "--prompt", "A dog", "--steps", "4", "--size", "256x128", "-o", "dogs")
+
+    (path,) = [shell.folder / line for line in out.splitlines()]
+    assert (path.parent.name, size(path)) == ("dogs", (256, 128))
+
+
+async def test_a_picture_on_disk_is_uploaded_and_comes_back_larger(shell: Shell) -> None:
+    Image.new("RGB", (64, 48), "orange").save(shell.folder / "cat.png")
+
+    answer = await shell.json("run", "-i", "cat.png", "--upscale", "2", "--upscaler", "Lanczos")
+
+    assert [size(shell.folder / file) for file in answer["files"]] == [(128, 96)]
+    assert answer["status"] == "succeeded"
+
+
+async def test_a_task_is_cancelled_listed_watched_and_retried(user: User, shell: Shell) -> None:
+    long = ("--steps", "150", "--count", "4", "--set", "n_iter=20")
+    assert await shell.run("submit", "--prompt", "x", *long, "--id", "cli-life") == "cli-life\n"
+
+    assert await shell.run("tasks", "cancel", "cli-life") == "cli-life cancelled\n"
+    assert "->cli-life" in await shell.run("tasks", "list", "--status", "cancelled")
+    assert "cancelled" in await shell.run("tasks", "watch", "cli-life", code=4)
+    assert [task["id"] for task in await shell.json("tasks", "retry", "cli-life")] == ["cli-life"]
+    await user.call("POST", "/v1/tasks/cli-life/cancel")
+
+
+async def test_what_the_api_refuses_ends_with_the_code_for_usage(shell: Shell) -> None:
+    await shell.run("submit", "--prompt", "x", "--steps", "500", code=2)
+
+
+async def test_events_are_heard_and_the_tap_is_removed(user: User, shell: Shell) -> None:
+    def rules() -> list[str]:
+        listed = user.cloud.stack.client("events").list_rules(EventBusName=user.cloud.stack.outputs["EventBusName"])
+        return [rule["Name"] for rule in listed["Rules"] if rule["Name"].startswith("darkroom-tail-")]
+
+    async with shell.start("events", "tail", "--json", "--task", "cli-heard") as tail:
+
+        async def open_() -> bool | None:
+            return bool(await asyncio.to_thread(rules)) or None
+
+        await eventually(open_, "the tap")
+        await shell.run("run", "--prompt", "x", "--steps", "2", "--id", "cli-heard")
+        assert tail.stdout is not None
+        types = [json.loads(await asyncio.wait_for(tail.stdout.readline(), 20))["detail-type"] for _ in range(3)]
+        tail.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(tail.wait(), 20) == 130
+
+    assert set(types) == {"TaskQueued", "TaskStarted", "TaskSucceeded"}
+    assert await asyncio.to_thread(rules) == []
+    queues = user.cloud.stack.client("sqs").list_queues(QueueNamePrefix="darkroom-tail-")
+    assert "QueueUrls" not in queues
+
+
+async def test_an_operator_may_redrive(shell: Shell) -> None:
+    await shell.run("runtimes", "redrive", "sdruntime", code=7)
+    await shell.run("config", "set", "local", "--operator")
+
+    assert (await shell.json("runtimes", "redrive", "sdruntime"))["moved"] >= 0
