@@ -9,10 +9,11 @@ import pytest
 
 from darkroom import tasks
 from darkroom.announcements import Announcements
-from darkroom.events import TaskEvent, event_id
+from darkroom.events import BusEvent, event_id
 from darkroom.messages import routing_attributes
 from darkroom.tasks import Change, Task, TaskError, changed
 from darkroom.testing import InMemoryOnce, Recorder
+from darkroom.webhooks import Webhook
 
 MakeTask = Callable[..., Task]
 LEASE = timedelta(seconds=60)
@@ -25,7 +26,7 @@ def world() -> Recorder:
 
 @pytest.fixture
 def announcements(world: Recorder) -> Announcements:
-    return Announcements(world, world, world, world, InMemoryOnce())
+    return Announcements(world, world, world, world, InMemoryOnce(), world)
 
 
 def after(task: Task, *steps: Change) -> Task:
@@ -138,7 +139,7 @@ def test_every_other_end_reaches_the_owner_with_its_reason(
     make_task: MakeTask, start: datetime, end: Callable[[datetime], Change], status: str, event: str
 ) -> None:
     world = Recorder()
-    announcements = Announcements(world, world, world, world, InMemoryOnce())
+    announcements = Announcements(world, world, world, world, InMemoryOnce(), world)
     task = running(make_task(), start)
     announcements.tell(task, after(task, end(start)))
 
@@ -152,19 +153,19 @@ def test_an_end_that_could_not_be_told_is_told_again_with_one_callback(
     make_task: MakeTask, start: datetime
 ) -> None:
     class Stubborn(Recorder):
-        def put(self, event: TaskEvent) -> None:
+        def put(self, event: BusEvent) -> None:
             super().put(event)
             if len(self.events) == 1:
                 raise ConnectionError
 
     world = Stubborn()
-    announcements = Announcements(world, world, world, world, InMemoryOnce())
+    announcements = Announcements(world, world, world, world, InMemoryOnce(), world)
     with pytest.raises(ConnectionError):
         announcements.tell(running(make_task(), start), done(make_task(), start))
     announcements.tell(running(make_task(), start), done(make_task(), start))
 
     assert len(world.callbacks) == 1
-    assert world.events[0].event_id == world.events[1].event_id
+    assert world.told[0].event_id == world.told[1].event_id
 
 
 def test_events_of_different_changes_have_different_ids(make_task: MakeTask, start: datetime) -> None:
@@ -180,10 +181,17 @@ def test_events_of_different_changes_have_different_ids(make_task: MakeTask, sta
 @pytest.mark.parametrize(
     ("changes", "attributes"),
     [
-        pytest.param({}, {"runtime": "sdruntime", "tasktype": "text-to-image"}, id="by runtime"),
+        pytest.param(
+            {}, {"runtime": "sdruntime", "tasktype": "text-to-image", "priority": "normal"}, id="by runtime"
+        ),
+        pytest.param(
+            {"priority": "high"},
+            {"runtime": "sdruntime", "tasktype": "text-to-image", "priority": "high"},
+            id="urgent",
+        ),
         pytest.param(
             {"model": "m", "routed_by_model": True},
-            {"sd_model_checkpoint": "m", "tasktype": "text-to-image"},
+            {"sd_model_checkpoint": "m", "tasktype": "text-to-image", "priority": "normal"},
             id="by checkpoint",
         ),
     ],
@@ -192,3 +200,57 @@ def test_a_message_names_either_its_runtime_or_its_checkpoint(
     make_task: MakeTask, changes: dict[str, Any], attributes: dict[str, str]
 ) -> None:
     assert routing_attributes(make_task(**changes)) == attributes
+
+
+EVERYTHING = Webhook(
+    url="https://example.com/hooks",
+    events=("task.started", "task.progress", "task.succeeded", "task.failed", "task.cancelled", "task.expired"),
+)
+
+
+def test_a_webhook_hears_of_the_start_and_of_the_end(
+    announcements: Announcements, world: Recorder, make_task: MakeTask, start: datetime
+) -> None:
+    task = make_task(webhook=EVERYTHING)
+    announcements.tell(None, task)
+    announcements.tell(task, running(task, start))
+    announcements.tell(running(task, start), done(task, start))
+
+    assert [message.type for message, _ in world.notices] == ["task.started", "task.succeeded"]
+    assert [message.webhook_id for message, _ in world.notices] == [event.event_id for event in world.told[1:]]
+
+
+def test_a_webhook_hears_of_what_it_asked_for_only(
+    announcements: Announcements, world: Recorder, make_task: MakeTask, start: datetime
+) -> None:
+    for task in (make_task(), make_task(webhook=Webhook(url="https://example.com", events=("task.failed",)))):
+        announcements.tell(task, running(task, start))
+        announcements.tell(running(task, start), done(task, start))
+
+    assert world.notices == []
+
+
+def test_a_webhook_hears_of_each_step_of_progress_once(
+    announcements: Announcements, world: Recorder, make_task: MakeTask, start: datetime
+) -> None:
+    old = running(make_task(webhook=EVERYTHING), start)
+    for share in (0.01, 0.09, 0.1, 0.15, 0.52, 0.52, 0.6):
+        new = after(old, tasks.extend(start, 1, LEASE, share))
+        announcements.tell(old, new)
+        old = new
+
+    told = [json.loads(message.body)["data"]["progress"] for message, _ in world.notices]
+    assert told == [0.1, 0.52, 0.6]
+    assert len({message.webhook_id for message, _ in world.notices}) == 3
+    assert world.events == []
+
+
+def test_a_change_that_is_told_twice_is_one_webhook(
+    announcements: Announcements, world: Recorder, make_task: MakeTask, start: datetime
+) -> None:
+    task = make_task(webhook=EVERYTHING)
+    for _ in range(2):
+        announcements.tell(task, running(task, start))
+
+    first, second = (message for message, _ in world.notices)
+    assert (first.webhook_id, first.body) == (second.webhook_id, second.body)

@@ -1,0 +1,1 @@
+"""Adapters that open sockets of their own."""
