@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -11,14 +11,11 @@ from darkroom_cli.access import Access
 from darkroom_cli.commands.deployment import ConfigFile, Region, StackName
 from darkroom_cli.commands.registration import command
 from darkroom_cli.commands.sessions import Session
-from darkroom_cli.deploy.config import DEFAULT_MODEL
-from darkroom_cli.deploy.documents import read_config
-from darkroom_cli.deploy.uploads import model_key, upload
-from darkroom_cli.deploy.verification import Outcome, Verification, probes
-from darkroom_cli.deploy.workplace import Workplace
 from darkroom_cli.errors import UsageError
 from darkroom_cli.exits import ExitCode
-from darkroom_cli.stacks import explained_aws, find_stack
+
+if TYPE_CHECKING:
+    from darkroom_cli.deploy.verification import Outcome
 
 _CONFIG = Path("config.yaml")
 
@@ -65,6 +62,10 @@ def verify(
     SD WebUI gets text to image, image to image and upscaling, ComfyUI a pipeline. Ends with code 1 if an image is
     missing. The Darkroom is that of --profile where one is named, else the stack of --stack-name or config.yaml.
     """
+    from darkroom_cli.deploy.config import DEFAULT_MODEL
+    from darkroom_cli.deploy.documents import read_config
+    from darkroom_cli.deploy.verification import Verification, probes
+
     name, kind, model = runtime_name or "sdruntime", runtime_type or "sdwebui", DEFAULT_MODEL
     if config.exists():
         runtimes = read_config(config).models_runtime
@@ -97,11 +98,17 @@ def upload_model(
     config: ConfigFile = _CONFIG,
 ) -> None:
     """Upload models into the bucket, into the guide's folders. What is there already is not uploaded again."""
+    from darkroom_cli.deploy.documents import read_config
+    from darkroom_cli.deploy.uploads import model_key, upload
+    from darkroom_cli.deploy.workplace import Workplace
+
     keys = [(path, model_key(path, folder)) for path in files]
     if bucket is None:
         if not config.exists():
             raise UsageError("It is not known which bucket to take.", hint="Say --bucket, or name a config.yaml.")
         bucket = read_config(config).bucket
+    from darkroom_cli.stacks import explained_aws
+
     with explained_aws():
         s3 = Workplace.aws_of(region).client("s3")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -113,18 +120,23 @@ def upload_model(
 
 
 def _find(session: Session, stack_name: str | None, region: str | None, config: Path) -> Access:
+    from darkroom_cli.deploy.documents import read_config
+    from darkroom_cli.deploy.workplace import Workplace
+
     if session.profile is not None:
         return session.access
     if stack_name is None and config.exists():
         stack_name = read_config(config).stack_name
     if stack_name is None and region is None:
         return session.access  # the profile in use, or the local cloud
+    from darkroom_cli.stacks import find_stack
+
     name = stack_name or "sdoneks"
     stack = name if name.endswith("Stack") else f"{name}Stack"
     return find_stack(Workplace.aws_of(region, stack))
 
 
-def _plain(outcome: Outcome) -> dict[str, object]:
+def _plain(outcome: "Outcome") -> dict[str, object]:
     return {
         "title": outcome.probe.title,
         "ok": outcome.ok,
