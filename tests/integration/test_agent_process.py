@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -449,7 +450,12 @@ def test_an_urgent_task_overtakes_those_that_wait_and_is_run_once(
     _, url = start_runtime()
     agent = start_agent(url)
     ended: list[Task] = []
-    until(lambda: ended.extend(cloud.accept_result()) or len(ended) == 5, "five results")
+
+    def all_ended() -> bool:
+        ended.extend(cloud.accept_result())
+        return len(ended) == 5
+
+    until(all_ended, "five results")
     assert urgent.key == ended[0].key
     assert {task.key for task in ended} == {task.key for task in (*waiting, urgent)}
     until(lambda: (cloud.count(), cloud.count("priority")) == ((0, 0), (0, 0)), "the messages' deletion")
@@ -468,6 +474,10 @@ def test_an_idle_agent_gets_an_urgent_task_at_once(
     assert time.monotonic() - started < 5
 
 
+def is_running(cloud: Cloud, task: Task) -> bool:
+    return cloud.state(task).status is TaskStatus.RUNNING
+
+
 def test_a_new_task_starts_on_the_idle_one_of_two_agents(
     cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
 ) -> None:
@@ -476,7 +486,7 @@ def test_a_new_task_starts_on_the_idle_one_of_two_agents(
         agent.until_event("runtime_ready")
     for _ in range(2):
         long = cloud.submit(make_task, content=LONG | {"steps": 40})
-        until(lambda long=long: cloud.state(long).status is TaskStatus.RUNNING, "the long one runs")
+        until(partial(is_running, cloud, long), "the long one runs")
         time.sleep(0.3)
         quick = cloud.submit(make_task)
         first = cloud.end_of(quick)  # and not the long one

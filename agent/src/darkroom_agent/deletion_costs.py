@@ -36,6 +36,7 @@ class DeletionCosts:
         self._pod = pod
         self._is_busy = is_busy
         self._every = every
+        self._trusted: ssl.SSLContext | None = None
 
     async def publish(self) -> None:
         """Publish changes until cancelled. What goes wrong is tried again: it decides about nothing here."""
@@ -63,5 +64,7 @@ class DeletionCosts:
         return (self._account / name).read_text().strip()
 
     def _trust(self) -> ssl.SSLContext:
-        certificates = self._account / "ca.crt"
-        return ssl.create_default_context(cafile=certificates if certificates.exists() else None)
+        if self._trusted is None:
+            certificates = self._account / "ca.crt"
+            self._trusted = ssl.create_default_context(cafile=certificates if certificates.exists() else None)
+        return self._trusted

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -181,7 +181,7 @@ class Lease:
             return
         lease, asked = self._custody.lease, time.monotonic()
         progress, preview = self.progress, self.preview
-        change = tasks.extend(now(), self.task.attempt, timedelta(seconds=lease), progress, preview)
+        change = self._of_this(tasks.extend(now(), self.task.attempt, timedelta(seconds=lease), progress, preview))
         if self._left() > lease * 2 / 3 and not self._has_news():
             await self._look(change)
         else:
@@ -190,6 +190,10 @@ class Lease:
             self._written = (progress or 0, preview)
         if asked - self._hidden >= lease / 3:
             await self._hide()
+
+    def _of_this(self, change: Change) -> Change:
+        """A change of this submission only: where a task is deleted, its id begins to count attempts anew."""
+        return replace(change, submission=self.task.created_at)
 
     async def _hide(self) -> None:
         """Keep the message hidden. The table decides: one that is seen early finds the task leased."""
@@ -220,7 +224,7 @@ class Lease:
         await self._custody.threads(self._custody.inbox.delete, self.delivery)
 
     async def _release(self, error: TaskError | None, after: float) -> None:
-        change = tasks.release(now(), self.task.attempt, error)
+        change = self._of_this(tasks.release(now(), self.task.attempt, error))
         try:
             await self._custody.threads(self._custody.store.apply, self.task.key, change)
         except TransitionRefusedError as refused:

@@ -63,12 +63,12 @@ def texts(value: object, words: frozenset[str] = TEXT_FIELDS, path: Place = ()) 
                 yield from texts(item, words, (*path, name))
 
 
-def replace(value: Any, replacements: Mapping[Place, str]) -> Any:  # noqa: ANN401  JSON is anything
-    """A copy of a content with other texts at some paths. What does not change is shared, not copied."""
+def replace(value: Any, replacements: Mapping[Place, object]) -> Any:  # noqa: ANN401  JSON is anything
+    """A copy of a content with other values at some paths. What does not change is shared, not copied."""
     return _replace(value, (), replacements) if replacements else value
 
 
-def _replace(value: Any, path: Place, new: Mapping[Place, str]) -> Any:  # noqa: ANN401
+def _replace(value: Any, path: Place, new: Mapping[Place, object]) -> Any:  # noqa: ANN401
     if path in new:
         return new[path]
     if isinstance(value, list):

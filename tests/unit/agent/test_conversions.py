@@ -24,7 +24,7 @@ def picture(format_: str = "PNG", **options: object) -> bytes:
     else:
         exif = Image.Exif()
         exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + PROMPT.encode("utf-16-be")
-        options = {"exif": exif.tobytes(), **options}
+        options = {"exif": exif.tobytes(), "comment": PROMPT, **options}
     out = BytesIO()
     image.save(out, format_, **options)
     return out.getvalue()

@@ -64,6 +64,15 @@ async def test_a_preview_that_fails_changes_nothing_for_the_task(
     assert "succeeded" == result.outcome
 
 
+async def test_a_preview_that_failed_is_asked_for_again(
+    bench: Any, make_task: MakeTask, until: Until, png: bytes
+) -> None:
+    give_preview(bench, RuntimeLostError("runtime_lost", "busy"), EndpointConnectionError(endpoint_url="x"), png)
+    task = bench.submit(make_task)
+    bench.start()
+    assert await until(lambda: bench.state(task).preview)
+
+
 async def test_a_preview_that_hangs_does_not_hold_up_the_run(bench: Any, make_task: MakeTask, until: Until) -> None:
     async def hang() -> bytes:
         await asyncio.sleep(60)

@@ -9,8 +9,8 @@ import pytest
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import Task, TaskType
 from darkroom_agent import runs as module
-from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError
 from darkroom_agent.aborts import Abort
+from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError
 from darkroom_agent.leases import Lease
 from darkroom_agent.queues import Delivery
 from darkroom_agent.runtimes import Job

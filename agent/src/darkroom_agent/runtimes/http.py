@@ -19,7 +19,7 @@ from darkroom.models import JsonObject
 from darkroom_agent.faults import RuntimeLostError, describe
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
 from darkroom_agent.runtimes.answers import tidy, without_files
-from darkroom_agent.runtimes.bodies import json_file
+from darkroom_agent.runtimes.bodies import JsonBody
 
 QUICK = 10.0
 """Seconds for what a runtime answers beside its work."""
@@ -126,7 +126,7 @@ class HttpRuntime:
     async def _request(
         self, method: str, url: URL, body: object = None, *, seconds: float | None = QUICK
     ) -> tuple[int, bytes]:
-        data = None if body is None else json_file(body)
+        data = None if body is None else JsonBody(body)
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         request = self._connections().request(method, url, data=data, headers=headers, allow_redirects=False)
         try:

@@ -23,9 +23,10 @@ from pydantic_core import from_json
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
 from darkroom_agent.faults import RuntimeLostError, describe
+from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
-from darkroom_agent.runtimes import Job, Outputs, RuntimeConfig
-from darkroom_agent.runtimes.bodies import json_file
+from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
+from darkroom_agent.runtimes.bodies import Base64, JsonBody
 from darkroom_agent.runtimes.sdwebui_answers import read_fault, read_outputs
 from darkroom_agent.runtimes.sdwebui_checks import Registries, check_black, missing_control
 from darkroom_agent.runtimes.sdwebui_content import build_request
@@ -51,6 +52,8 @@ _SLOW = 60.0
 
 class SdWebUi:
     """A `Runtime`: one WebUI."""
+
+    inputs = InputRules(encoded=False)  # files become base64 as they are sent: of a large one there is no copy
 
     def __init__(self, config: RuntimeConfig) -> None:
         self._config = config
@@ -85,7 +88,8 @@ class SdWebUi:
             known = ", ".join(_PATHS)
             raise TaskFailedError("unsupported_task", f"SD WebUI does {known}; not {job.type}")
         self._interrupted = False
-        request = build_request(job.type, job.content)
+        content = put_in(job.content, {place: Base64(data) for place, data in job.files.items()})
+        request = build_request(job.type, content)
         generates = job.type in _GENERATE
         checkpoint = await self._select(job.model) if generates else None
         warnings = await self._registries.check(request) if generates else []
@@ -213,7 +217,7 @@ class SdWebUi:
 
     async def _request(self, method: str, path: str, body: object = None, *, seconds: float | None = None) -> Any:  # noqa: ANN401  JSON is anything
         url = self._root + (path if path.startswith("/") else f"/sdapi/v1/{path}")
-        data = None if body is None else json_file(body)
+        data = None if body is None else JsonBody(body)
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         try:
             async with (

@@ -15,7 +15,8 @@ from typing import Any
 from darkroom.errors import TaskFailedError
 from darkroom.models import JsonObject
 from darkroom_agent.faults import FailedForNowError
-from darkroom_agent.pictures import PictureError, is_black
+from darkroom_agent.pictures import is_black
+from darkroom_agent.runtimes.bodies import Base64
 
 Ask = Callable[[str], Awaitable[Any]]
 """Asks the WebUI for what stands at a path; None where it has no such path."""
@@ -123,15 +124,19 @@ def check_black(images: tuple[bytes, ...], request: JsonObject) -> None:
     """
     if not images or not all(is_black(image) for image in images):
         return
-    given = [_decode(image) for image in request.get("init_images") or () if isinstance(image, str)]
+    given = [_decode(image) for image in request.get("init_images") or ()]
     if not any(is_black(image) for image in given):
         raise FailedForNowError("nan_image", "the runtime made only black images (NaN)")
 
 
-def _decode(image: str) -> bytes:
+def _decode(image: object) -> bytes:
+    if isinstance(image, Base64):
+        return bytes(image.data)
+    if not isinstance(image, str):
+        return b""
     try:
         return base64.b64decode(image.partition(",")[2] if image.startswith("data:") else image)
-    except (binascii.Error, ValueError, PictureError):
+    except (binascii.Error, ValueError):
         return b""
 
 
