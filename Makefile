@@ -7,7 +7,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports template audit build unit soak bench schemas pins clean
+.PHONY: help setup demo test lint types imports template audit build unit soak bench bench-api fuzz reference schemas pins clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,14 +56,23 @@ $(VENV).audit/.ready: requirements/audit.txt
 build: setup  ## what `sam deploy` would upload
 	sam build --template sam/template.yaml --build-dir .aws-sam/build --cached --parallel
 
-unit: setup  ## all tests
-	pytest
+unit: setup  ## all tests, three files at a time: many of them wait for others
+	pytest -n 3 --dist loadfile
 
 soak: setup  ## a thousand tasks while agents are killed and AWS fails (seeds are printed; SEED=… replays)
 	python -m tests.e2e.soak $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## how busy the agent keeps its GPU, beside a serial one (five minutes; writes docs/performance)
 	python bench/agent/bench.py --docs
+
+reference: setup  ## write the API's reference (docs/openapi.json, and what the API serves) from routes and models
+	python docs/reference/generate.py
+
+fuzz: setup  ## 100,000 requests at random against the API (the seed is printed; SEED=… replays)
+	python -m tests.e2e.fuzz $(if $(SEED),--seed $(SEED))
+
+bench-api: setup  ## what the API's import and a submit cost, beside a bare client
+	python -m bench.api.bench
 
 schemas: setup  ## write events/schemas from the models
 	python events/generate.py

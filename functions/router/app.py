@@ -15,7 +15,7 @@ from darkroom.aws.clients import client
 from darkroom.aws.measures import measure_end
 from darkroom.aws.once import TableOnce
 from darkroom.aws.publishers import announcements_on_aws
-from darkroom.aws.task_store import from_item
+from darkroom.aws.task_items import from_item
 from darkroom.settings import RouterSettings
 
 logger = Logger()

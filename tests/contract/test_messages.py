@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from darkroom.answers import summarize
 from darkroom.callbacks import Callback
 from darkroom.deliveries import WebhookFailed
+from darkroom.documents import Document
 from darkroom.events import SOURCE, EventType, TaskEvent
 from darkroom.messages import TaskMessage, TaskResult
 from darkroom.notices import Notice, WebhookPayload
@@ -37,6 +38,7 @@ KINDS: dict[str, tuple[str, type[BaseModel]]] = {
     "callback-failed": ("callback.v1", Callback),
     "task-message": ("task-message.v1", TaskMessage),
     "run-task": ("run-task.v1", TaskCall),
+    "pipeline": ("pipeline.v1", Document),
     "task-result-succeeded": ("task-result.v1", TaskResult),
     "task-result-failed": ("task-result.v1", TaskResult),
     "webhook-task.succeeded": ("webhook.v1", WebhookPayload),

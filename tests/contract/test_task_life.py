@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from darkroom import tasks
+from darkroom.attempts import Outcome, attempts_of
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.errors import TransitionRefusedError
 from darkroom.events import news
@@ -92,6 +93,12 @@ def test_any_sequence_of_changes_keeps_to_the_rules_and_ends_the_task_at_most_on
         if Guard.LAPSED in rule.guards:
             assert before.lease_until is None or before.lease_until <= change.now
         assert after.attempt == before.attempt + (change.action is Action.CLAIM)
+        assert after.history[: len(before.history)] == before.history
+        attempts = attempts_of(after)
+        assert [attempt.number for attempt in attempts] == list(range(1, after.attempt + 1))
+        assert [attempt.number for attempt in attempts if attempt.outcome is Outcome.RUNNING] == (
+            [after.attempt] if after.status is TaskStatus.RUNNING else []
+        )
         ends += news(before, after).ended
         before = after
     assert ends == (1 if before.status.ended else 0)

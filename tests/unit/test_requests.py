@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from darkroom.bodies import MAX_BODY
 from darkroom.errors import BodyTooLargeError, InvalidRequestError, MalformedBodyError, RequestError
-from darkroom.requests import MAX_BODY, read_v1alpha1, read_v1alpha2
+from darkroom.requests import read_v1alpha1, read_v1alpha2
 from darkroom.tasks import TaskType
 
 CAT = "https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/cat.png"

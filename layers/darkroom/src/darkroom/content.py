@@ -7,13 +7,15 @@ Ranges are those of the SD WebUI (`modules/api/models.py` and its sliders).
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from functools import reduce
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
+from darkroom.workflows import check_workflow
 
 Image = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """A link (http, https, s3), a data URI, or base64."""
@@ -78,12 +80,21 @@ class ExtraBatchImages(_Extra):
     imageList: Annotated[list[NamedImage], Field(min_length=1)]  # noqa: N815  the runtime's own name
 
 
+class Interrogate(Content):
+    """The body of `/sdapi/v1/interrogate`."""
+
+    image: Image
+    model: Literal["clip", "deepdanbooru"] = "clip"
+
+
 CONTENTS: Mapping[TaskType, type[Content]] = {
     TaskType.TEXT_TO_IMAGE: TextToImage,
     TaskType.IMAGE_TO_IMAGE: ImageToImage,
     TaskType.EXTRA_SINGLE_IMAGE: ExtraSingleImage,
     TaskType.EXTRA_BATCH_IMAGES: ExtraBatchImages,
+    TaskType.INTERROGATE: Interrogate,
 }
+"""A pipeline is not among them: its fields are the nodes of a graph (`darkroom.workflows`)."""
 
 
 def check_content(type_: TaskType, content: JsonObject, at: str) -> None:
@@ -99,6 +110,9 @@ def check_content(type_: TaskType, content: JsonObject, at: str) -> None:
     """
     if not content:
         raise InvalidRequestError(fields=[FieldError(at, "must not be empty")])
+    if type_ is TaskType.PIPELINE:
+        check_workflow(content, at)
+        return
     try:
         CONTENTS[type_].model_validate(content)
     except ValidationError as error:
@@ -108,15 +122,27 @@ def check_content(type_: TaskType, content: JsonObject, at: str) -> None:
 def field_errors(error: ValidationError, at: str = "") -> list[FieldError]:
     """What pydantic found, as fields by their path in the body."""
     return [
-        FieldError(_path(at, fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
+        FieldError(_path(at, fault["loc"]), _MESSAGES.get(fault["type"]) or _reword(fault["msg"]))
+        for fault in error.errors()
     ]
 
 
+_MESSAGES = {"missing": "is missing", "extra_forbidden": "is no field of this request"}
+
+
+def _reword(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
 def _path(at: str, location: tuple[int | str, ...]) -> str:
-    path = at
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
+    return reduce(extend_path, location, at)
+
+
+def extend_path(path: str, part: int | str) -> str:
+    """A path in a body, one step longer: `content` and `images` make `content.images`, and 0 makes `content[0]`."""
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    return f"{path}.{part}" if path else part
 
 
 def take_model(content: JsonObject) -> tuple[JsonObject, object]:

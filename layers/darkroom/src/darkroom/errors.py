@@ -10,10 +10,20 @@
     │   ├── UnknownRuntimeError     nothing is deployed under that name, or for that model
     │   ├── UnsupportedTaskError    the runtime cannot do that type of task, or has another model
     │   ├── TaskConflictError       the id belongs to an unfinished task with another body
-    │   └── TaskNotFoundError       the caller has no task of that id
+    │   ├── ForbiddenError          the caller's key may not do this
+    │   ├── TaskUnfinishedError     only a task that has ended can be deleted
+    │   ├── TaskNotRetryableError   only a task that ended without success can be retried
+    │   ├── TaskNotFoundError       the caller has no task of that id
+    │   ├── RuntimeNotFoundError    there is no runtime of that name
+    │   ├── UploadNotFoundError     the caller has no upload under way there
+    │   └── UnknownSecretError      the caller has no webhook secret of that name
+    │   (pipelines: PipelineConflictError, PipelineNotFoundError, PipelineStateError, DefinitionNotFoundError)
     ├── TransitionRefusedError      a task's state does not allow the change; `refusal` says why
     ├── MessageError                a message that is not one of ours
+    ├── SignatureError              a webhook that was not signed by the secret, or not just now
     ├── BlobTooLargeError           a file is larger than its reader takes
+    ├── PipelineStoppedError        the pipeline has ended; whoever works at it must stop
+    ├── StepFailedError             a step cannot be started
     └── ExecutionError              running a task went wrong
         ├── TaskFailedError         it will go wrong again: the task ends
         └── TaskInterruptedError    it may go right elsewhere or later: the task is tried again
@@ -83,6 +93,30 @@ class TaskNotFoundError(RequestError):
     """There is no such task."""
 
 
+class UnknownSecretError(RequestError):
+    """There is no such webhook secret."""
+
+
+class ForbiddenError(RequestError):
+    """This key may not do that."""
+
+
+class TaskUnfinishedError(RequestError):
+    """The task has not ended: cancel it first."""
+
+
+class TaskNotRetryableError(RequestError):
+    """Only a task that ended without success can be retried."""
+
+
+class RuntimeNotFoundError(RequestError):
+    """There is no such runtime."""
+
+
+class UploadNotFoundError(RequestError):
+    """There is no such upload under way."""
+
+
 class TransitionRefusedError(DarkroomError):
     """The task's state does not allow this.
 
@@ -99,6 +133,10 @@ class TransitionRefusedError(DarkroomError):
 
 class MessageError(DarkroomError):
     """The message is not one of Darkroom's."""
+
+
+class SignatureError(DarkroomError):
+    """No signature of the webhook is by this secret."""
 
 
 class BlobTooLargeError(DarkroomError):
@@ -123,3 +161,27 @@ class TaskFailedError(ExecutionError):
 
 class TaskInterruptedError(ExecutionError):
     """The task could not be finished here and now."""
+
+
+class PipelineConflictError(RequestError):
+    """Another pipeline has this id."""
+
+
+class PipelineNotFoundError(RequestError):
+    """There is no such pipeline."""
+
+
+class PipelineStateError(RequestError):
+    """The pipeline's state does not allow this."""
+
+
+class DefinitionNotFoundError(RequestError):
+    """There is no such pipeline definition."""
+
+
+class PipelineStoppedError(DarkroomError):
+    """The pipeline has ended, or a later run of it is on."""
+
+
+class StepFailedError(DarkroomError):
+    """The step cannot be started."""

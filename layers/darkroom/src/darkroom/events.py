@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 from uuid import UUID, uuid5
 
 from pydantic import Field
@@ -15,6 +15,17 @@ from darkroom.tasks import Task, TaskError, TaskStatus, TaskType, Timings
 
 SOURCE = "darkroom"
 _NAMESPACE = UUID("6ac5fb4e-6e4a-5a3e-9d29-2f3f0c7f9a5e")
+
+
+class BusEvent(Protocol):
+    """What the bus takes: the `detail` of an event, and its `detail-type`."""
+
+    @property
+    def detail_type(self) -> str:
+        """Which event this is."""
+
+    def to_json(self) -> str:
+        """The detail."""
 
 
 class EventType(StrEnum):
@@ -81,16 +92,32 @@ def event_id(task: Task) -> UUID:
     return uuid5(_NAMESPACE, " ".join(life))
 
 
+PROGRESS_STEPS = 10
+"""In how many steps progress is told."""
+
+
+def progress_step(task: Task) -> int:
+    """How many whole steps a running task has done."""
+    return int((task.progress or 0) * PROGRESS_STEPS)
+
+
+def progress_id(task: Task) -> UUID:
+    """The id of the event that a running task came to its step."""
+    return uuid5(event_id(task), f"progress {progress_step(task)}")
+
+
 @dataclass(frozen=True)
 class News:
     """What a change of a task calls for.
 
     `dispatch`: the task needs a message to a queue. `event`: the bus is to be told. `ended`: its owner too.
+    `progress`: it came a step further, which is told to webhooks that ask for it.
     """
 
     dispatch: bool = False
     event: bool = False
     ended: bool = False
+    progress: bool = False
 
 
 def news(old: Task | None, new: Task) -> News:
@@ -102,4 +129,5 @@ def news(old: Task | None, new: Task) -> News:
         and (submitted or (old is not None and old.dispatch != new.dispatch)),
         event=moved,
         ended=moved and new.status.ended,
+        progress=not moved and old is not None and progress_step(old) < progress_step(new),
     )

@@ -75,11 +75,13 @@ class TaskMessage(Model):
 def routing_attributes(task: Task) -> dict[str, str]:
     """The attributes by which the topic finds the task's queue.
 
-    A `v1alpha1` request names a checkpoint, not a runtime: its message goes to the runtime that serves it.
+    A `v1alpha1` request names a checkpoint, not a runtime: its message goes to the runtime that serves it. One of
+    high priority goes to the runtime's priority queue, too.
     """
+    kind = {"tasktype": task.type, "priority": task.priority}
     if task.routed_by_model and task.model:
-        return {"sd_model_checkpoint": task.model, "tasktype": task.type}
-    return {"runtime": task.runtime, "tasktype": task.type}
+        return {"sd_model_checkpoint": task.model, **kind}
+    return {"runtime": task.runtime, **kind}
 
 
 class TaskResult(Model):

@@ -33,3 +33,12 @@ class Model(BaseModel):
         fields = type(self).model_fields.items()
         absent = {name for name, field in fields if field.default is None and getattr(self, name) is None}
         return self.model_dump_json(exclude=absent)
+
+
+class LateModel(Model):
+    """A value whose model is built when it is first used: what a cold start does not need must not slow it down.
+
+    Building is not safe in several threads at once.
+    """
+
+    model_config = ConfigDict(defer_build=True)

@@ -9,17 +9,18 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, TypeVar
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from darkroom.bodies import read_object
 from darkroom.content import check_content, field_errors, take_model
-from darkroom.errors import BodyTooLargeError, FieldError, InvalidRequestError, MalformedBodyError
+from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.models import JsonObject
-from darkroom.tasks import TaskType
-
-MAX_BODY = 4 * 1024 * 1024
-"""The largest body taken, in bytes: a Lambda's event may hold 6 MB, and quoting makes a body grow."""
+from darkroom.outputs import OutputOptions
+from darkroom.tasks import Priority, TaskType
+from darkroom.webhooks import Webhook
 
 MAX_CONTEXT = 16 * 1024
 """The largest context taken, in bytes of JSON: it travels in every event and message of the task."""
@@ -27,12 +28,25 @@ MAX_CONTEXT = 16 * 1024
 MAX_PREFIX = 512
 """The longest prefix taken, in characters; S3 takes keys of 1,024 bytes."""
 
+UPLOADS = "uploads"
+"""The folder of the output bucket where inputs are uploaded to, each owner's in one of its own."""
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9!_.*'() -]{0,127}")
 
 
+def _schema_of(pattern: re.Pattern[str]) -> WithJsonSchema:
+    """What documents say of a text: about what its check says."""
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern.pattern}$"})
+
+
+def is_id(text: str) -> bool:
+    """True for what a task may be called."""
+    return _ID.fullmatch(text) is not None and ".." not in text
+
+
 def _check_id(text: str) -> str:
-    if not _ID.fullmatch(text) or ".." in text:
+    if not is_id(text):
         raise ValueError(
             "an id is 1 to 128 letters, digits, '.', '_' or '-', begins with a letter or digit and has no '..'"
         )
@@ -47,7 +61,15 @@ def _check_prefix(text: str) -> str:
             f"a prefix is a folder such as 'output' or 'output/today': at most {MAX_PREFIX} characters, no leading "
             "slash, no '..', no empty part, none that begins with '.', and no characters that S3 advises against"
         )
+    if parts[0] == UPLOADS:
+        raise ValueError(f"the folder {UPLOADS!r} is kept for inputs that are uploaded")
     return prefix
+
+
+def _check_own_form(type_: TaskType) -> TaskType:
+    if type_ is TaskType.PIPELINE:
+        raise ValueError("a pipeline is asked for by v1alpha2")
+    return type_
 
 
 def _check_context(context: object) -> object:
@@ -56,8 +78,8 @@ def _check_context(context: object) -> object:
     return context
 
 
-Id = Annotated[str, AfterValidator(_check_id)]
-Prefix = Annotated[str, AfterValidator(_check_prefix)]
+Id = Annotated[str, AfterValidator(_check_id), _schema_of(_ID)]
+Prefix = Annotated[str, AfterValidator(_check_prefix), WithJsonSchema({"type": "string", "maxLength": MAX_PREFIX})]
 Context = Annotated[Any, AfterValidator(_check_context)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -67,7 +89,8 @@ class TaskRequest:
     """What a caller asks for, whichever form it came in.
 
     `runtime` is None where the request names a `model` instead. `content` is what the runtime is to get. `paths`
-    maps this record's own fields to where the caller wrote them.
+    maps this record's own fields to where the caller wrote them. `replaces` says whether the request may take the
+    place of a task of its id that has ended.
     """
 
     id: str
@@ -79,6 +102,11 @@ class TaskRequest:
     model: str | None
     fingerprint: str
     paths: dict[str, str]
+    replaces: bool = True
+    deadline: timedelta | None = None
+    priority: Priority = "normal"
+    webhook: Webhook | None = None
+    output: OutputOptions | None = None
 
 
 class _Form(BaseModel):
@@ -105,7 +133,7 @@ class _V1Alpha2(_Form):
 
 
 class _Controls(_Form):
-    task: TaskType
+    task: Annotated[TaskType, AfterValidator(_check_own_form)]
     sd_model_checkpoint: Name
     id_task: Id
     save_dir: Prefix = "output"
@@ -123,7 +151,7 @@ def read_v1alpha2(body: bytes) -> TaskRequest:
         RequestError: it is too large, no JSON object, or has fields that are missing or wrong.
     """
     whole = read_object(body)
-    task = _validate(_V1Alpha2, whole).task
+    task = validate(_V1Alpha2, whole).task
     check_content(task.metadata.tasktype, task.content, "task.content")
     content, model = take_model(task.content)
     return TaskRequest(
@@ -133,11 +161,12 @@ def read_v1alpha2(body: bytes) -> TaskRequest:
         prefix=task.metadata.prefix,
         context=task.metadata.context,
         content=content,
-        model=_check_model(model, "task.content.alwayson_scripts.sd_model_checkpoint"),
+        model=check_model(model, "task.content.alwayson_scripts.sd_model_checkpoint"),
         fingerprint=fingerprint(whole),
         paths={
             "runtime": "task.metadata.runtime",
             "type": "task.metadata.tasktype",
+            "content": "task.content",
             "model": "task.content.alwayson_scripts.sd_model_checkpoint",
         },
     )
@@ -150,7 +179,7 @@ def read_v1alpha1(body: bytes) -> TaskRequest:
         RequestError: it is too large, no JSON object, or has fields that are missing or wrong.
     """
     whole = read_object(body)
-    controls = _validate(_V1Alpha1, whole).alwayson_scripts
+    controls = validate(_V1Alpha1, whole).alwayson_scripts
     scripts = {k: v for k, v in whole["alwayson_scripts"].items() if k not in _Controls.model_fields}
     content = {k: v for k, v in whole.items() if k != "alwayson_scripts"}
     if not content and controls.image_link is None:
@@ -170,39 +199,20 @@ def read_v1alpha1(body: bytes) -> TaskRequest:
         content=content,
         model=controls.sd_model_checkpoint,
         fingerprint=fingerprint(whole),
-        paths={"type": "alwayson_scripts.task", "model": "alwayson_scripts.sd_model_checkpoint"},
+        paths={
+            "type": "alwayson_scripts.task",
+            "content": "",
+            "model": "alwayson_scripts.sd_model_checkpoint",
+        },
     )
 
 
 def _with_image(content: JsonObject, controls: _Controls) -> JsonObject:
     if controls.task is TaskType.IMAGE_TO_IMAGE:
         return content | {"init_images": [controls.image_link]}
-    if controls.task is TaskType.EXTRA_SINGLE_IMAGE:
+    if controls.task in {TaskType.EXTRA_SINGLE_IMAGE, TaskType.INTERROGATE}:
         return content | {"image": controls.image_link}
     return content
-
-
-def read_object(body: bytes) -> JsonObject:
-    """Read a body's JSON object.
-
-    Raises:
-        BodyTooLargeError: it is larger than `MAX_BODY`.
-        MalformedBodyError: it is no JSON object. NaN and Infinity are no JSON.
-    """
-    if len(body) > MAX_BODY:
-        message = f"is {len(body)} bytes, at most {MAX_BODY} are taken: send large images as links (s3 or https)"
-        raise BodyTooLargeError(fields=[FieldError("body", message)])
-    try:
-        whole = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBodyError(fields=[FieldError("body", f"is not JSON: {error}")]) from error
-    if not isinstance(whole, dict):
-        raise MalformedBodyError(fields=[FieldError("body", "must be a JSON object")])
-    return whole
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def fingerprint(body: JsonObject) -> str:
@@ -210,17 +220,27 @@ def fingerprint(body: JsonObject) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-F = TypeVar("F", bound=_Form)
+F = TypeVar("F", bound=BaseModel)
 
 
-def _validate(form: type[F], body: JsonObject) -> F:
+def validate(form: type[F], body: JsonObject) -> F:
+    """A body as one of the forms.
+
+    Raises:
+        InvalidRequestError: fields are missing or wrong.
+    """
     try:
         return form.model_validate(body)
     except ValidationError as error:
         raise InvalidRequestError(fields=field_errors(error)) from error
 
 
-def _check_model(model: object, field: str) -> str | None:
+def check_model(model: object, field: str) -> str | None:
+    """The name of a checkpoint, if `model` is one.
+
+    Raises:
+        InvalidRequestError: it is something else; `field` says where it stood.
+    """
     if model is not None and not isinstance(model, str):
         raise InvalidRequestError(fields=[FieldError(field, "must be the name of a checkpoint")])
     return model

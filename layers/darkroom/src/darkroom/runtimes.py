@@ -6,8 +6,9 @@ A runtime's stack writes one registry entry; the API reads them to say yes or no
 from collections.abc import Mapping
 from enum import StrEnum, auto
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from darkroom.models import Model
 from darkroom.tasks import TaskType
 
 
@@ -15,6 +16,8 @@ class RuntimeType(StrEnum):
     """The kinds of runtime that an agent has an adapter for."""
 
     SDWEBUI = auto()
+    COMFYUI = auto()
+    HTTP = auto()  # one's own, by the contract of docs/runtimes.md
 
 
 TASK_TYPES: Mapping[RuntimeType, frozenset[TaskType]] = {
@@ -24,16 +27,28 @@ TASK_TYPES: Mapping[RuntimeType, frozenset[TaskType]] = {
             TaskType.IMAGE_TO_IMAGE,
             TaskType.EXTRA_SINGLE_IMAGE,
             TaskType.EXTRA_BATCH_IMAGES,
+            TaskType.INTERROGATE,
         }
     ),
+    RuntimeType.COMFYUI: frozenset({TaskType.PIPELINE}),
+    RuntimeType.HTTP: frozenset(TaskType),
 }
+
+
+class QueueDepth(Model):
+    """What waits for a runtime, by SQS's count, which is approximate."""
+
+    backlog: int
+    in_flight: int
+    dead_letters: int
 
 
 class Runtime(BaseModel):
     """One deployed runtime.
 
     `model` is the checkpoint that a static runtime serves; a dynamic one loads what a task asks for. `agent` is the
-    environment that its agents need, by the names of `darkroom_agent.settings`.
+    environment that its agents need, by the names of `darkroom_agent.settings`. `upscalers` and `samplers` are what
+    the runtime has, where its stack lists them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer stack may write more
@@ -43,7 +58,17 @@ class Runtime(BaseModel):
     model: str | None = None
     dynamic_model: bool = False
     role_arn: str | None = None
+    queue_url: str | None = None
+    dead_letter_queue_url: str | None = None
+    upscalers: tuple[str, ...] = ()
+    samplers: tuple[str, ...] = ()
     agent: Mapping[str, str] = Field(default_factory=dict)
+
+    @field_validator("upscalers", "samplers")
+    @classmethod
+    def _without_blanks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """CloudFormation makes a list of one empty text of an empty parameter."""
+        return tuple(name for name in names if name)
 
     def can_do(self, type_: TaskType) -> bool:
         """True where the runtime takes tasks of this type."""

@@ -3,11 +3,21 @@
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from darkroom.addresses import Network
 
 PREFIX = "DARKROOM_"
+
+
+def split_list(text: object) -> object:
+    """The parts of a comma-separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
+Networks = Annotated[tuple[Network, ...], BeforeValidator(split_list)]
 
 
 class SettingsError(Exception):
@@ -17,7 +27,7 @@ class SettingsError(Exception):
 class Settings(BaseModel):
     """A group of settings: field `tasks_table` is the variable `DARKROOM_TASKS_TABLE`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)  # a function uses one group only
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -47,6 +57,10 @@ class ApiSettings(TableSettings):
     output_bucket: str
     runtimes_path: str
     task_deadline_seconds: int
+    operator_key_id: str = ""
+    deliveries_table: str
+    webhook_secrets_path: str
+    webhook_allowed_networks: Networks = ()
 
     @property
     def task_deadline(self) -> timedelta:
@@ -62,6 +76,22 @@ class RouterSettings(Settings):
     event_bus: str
     announcements_table: str
     failures_queue_url: str
+    webhooks_queue_url: str
+
+
+class WebhookSettings(Settings):
+    """What sends webhooks needs.
+
+    Attributes:
+        webhook_allowed_networks: networks that may be posted to although they are not public; comma-separated.
+    """
+
+    webhooks_queue_url: str
+    webhook_failures_queue_url: str
+    webhook_secrets_path: str
+    webhook_allowed_networks: Networks = ()
+    deliveries_table: str
+    event_bus: str
 
 
 class SweepSettings(TableSettings):
@@ -73,3 +103,28 @@ class SweepSettings(TableSettings):
     def lapse(self) -> timedelta:
         """How long after its lease ran out a task's message is given up for lost."""
         return timedelta(seconds=self.lapse_seconds)
+
+
+class PipelineSettings(TableSettings):
+    """What runs pipelines needs."""
+
+    pipelines_table: str
+    output_bucket: str
+    runtimes_path: str
+    task_deadline_seconds: int
+
+
+class PipelineEndSettings(TableSettings):
+    """What ends pipelines and tells of them needs."""
+
+    pipelines_table: str
+    output_bucket: str
+    event_bus: str
+    webhooks_queue_url: str
+    run_task_arn: str
+
+
+class PipelineApiSettings(PipelineSettings):
+    """What the API needs to run pipelines."""
+
+    pipeline_state_machine_arn: str

@@ -5,15 +5,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from darkroom.addresses import Network
 from darkroom.errors import FieldError, UnknownRuntimeError, UnsupportedTaskError
 from darkroom.models import to_text
 from darkroom.ports import BlobStore, RuntimeRegistry, TaskStore
 from darkroom.requests import TaskRequest
+from darkroom.restrictions import check_links, check_names
 from darkroom.runtimes import TASK_TYPES, Runtime
-from darkroom.tasks import Task
+from darkroom.tasks import Task, TaskType
+from darkroom.webhooks import check_webhook
 
 INLINE_CONTENT = 200_000
 """The largest content, in bytes of JSON, that travels in messages. SNS and SQS take 262,144 bytes in all."""
+
+
+_ASKED = frozenset(
+    {
+        "owner",
+        "id",
+        "runtime",
+        "type",
+        "prefix",
+        "output_location",
+        "fingerprint",
+        "content",
+        "context",
+        "model",
+        "routed_by_model",
+        "pipeline_id",
+        "variant",
+        "priority",
+        "webhook",
+        "output",
+    }
+)
+"""The fields of a task that say what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +47,7 @@ class Submissions:
     """The use case: checks a request against the runtimes there are and writes the task.
 
     On the warm path this costs one write. `deadline` is how long an accepted task may take until it expires.
+    Webhooks may lead to `webhook_networks` although these are not public.
     """
 
     store: TaskStore
@@ -28,6 +55,7 @@ class Submissions:
     registry: RuntimeRegistry
     bucket: str
     deadline: timedelta
+    webhook_networks: tuple[Network, ...] = ()
 
     def submit(self, request: TaskRequest, owner: str, now: datetime) -> Task:
         """Accept a task.
@@ -35,9 +63,15 @@ class Submissions:
         Raises:
             UnknownRuntimeError: no runtime has that name, or serves that model.
             UnsupportedTaskError: the runtime cannot do that type of task, or serves another model.
+            InvalidRequestError: the content names what is not the owner's, or what the runtime does not have; or
+                the webhook leads to where nothing is posted.
             TaskConflictError: the id belongs to an unfinished task with another body.
         """
         runtime = self._runtime(request)
+        check_links(request.content, request.paths["content"], self.bucket, owner)
+        check_names(request.content, request.paths["content"], runtime)
+        if request.webhook is not None:
+            check_webhook(request.webhook, self.webhook_networks)
         task = Task(
             owner=owner,
             id=request.id,
@@ -47,13 +81,38 @@ class Submissions:
             output_location=f"s3://{self.bucket}/{request.prefix}/{request.id}",
             fingerprint=request.fingerprint,
             created_at=now,
-            expires_at=now + self.deadline,
+            expires_at=now + (request.deadline or self.deadline),
             content=request.content,
             context=request.context,
             model=request.model,
             routed_by_model=request.runtime is None and not runtime.dynamic_model,
+            variant=_variant(request),
+            priority=request.priority,
+            webhook=request.webhook,
+            output=request.output,
         )
-        return self.store.submit(self._claim_check(task))
+        return self.store.submit(self._claim_check(task), replace=request.replaces)
+
+    def resubmit(self, old: Task, now: datetime) -> Task:
+        """Ask for a task that has ended once more: a new submission of its id, with as much time as the first one.
+
+        Raises:
+            FileNotFoundError: its content is too old to be still there.
+        """
+        task = Task(
+            **{name: getattr(old, name) for name in _ASKED},
+            created_at=now,
+            expires_at=now + (old.expires_at - old.created_at),
+        )
+        if old.content_ref is not None:
+            content = json.loads(self.blobs.get(old.content_ref))
+            task = self._claim_check(task.model_copy(update={"content": content}))
+        return self.store.submit(task)
+
+    def discard(self, task: Task) -> None:
+        """Remove a task's files: its outputs, and its content where that waits in the bucket."""
+        links = [*task.images, task.output_url, task.preview, task.content_ref]
+        self.blobs.delete(link for link in links if link is not None and link.startswith(f"s3://{self.bucket}/"))
 
     def _runtime(self, request: TaskRequest) -> Runtime:
         runtime = _find(self.registry.all(), request) or _find(self.registry.refresh(), request)
@@ -88,6 +147,12 @@ def _find(runtimes: Mapping[str, Runtime], request: TaskRequest) -> Runtime | No
     able = [r for r in runtimes.values() if r.can_do(request.type)]
     static = [r for r in able if r.model == request.model and not r.dynamic_model]
     return next(iter(static or [r for r in able if r.model == request.model or r.dynamic_model]), None)
+
+
+def _variant(request: TaskRequest) -> str | None:
+    if request.type is not TaskType.INTERROGATE:
+        return None
+    return str(request.content.get("model", "clip"))
 
 
 def _unknown(request: TaskRequest, names: list[str]) -> UnknownRuntimeError:

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, auto
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
 from darkroom.models import JsonObject, Model, Timestamp
+from darkroom.outputs import OutputOptions
+from darkroom.webhooks import Webhook
+
+Priority: TypeAlias = Literal["low", "normal", "high"]
 
 
 class TaskType(StrEnum):
@@ -22,6 +26,8 @@ class TaskType(StrEnum):
     IMAGE_TO_IMAGE = "image-to-image"
     EXTRA_SINGLE_IMAGE = "extra-single-image"
     EXTRA_BATCH_IMAGES = "extra-batch-images"
+    INTERROGATE = "interrogate"
+    PIPELINE = "pipeline"
 
 
 class TaskStatus(StrEnum):
@@ -72,12 +78,30 @@ class Timings(Model):
     upload: float = 0
 
 
+class Mark(StrEnum):
+    """What befell an attempt before the task's end."""
+
+    CLAIMED = auto()  # it began
+    RELEASED = auto()  # it gave the task back
+    LAPSED = auto()  # it went silent, and its task waits again
+
+
+class HistoryEntry(Model):
+    """One line of a task's history. `darkroom.attempts` reads attempts from it."""
+
+    mark: Mark
+    at: Timestamp
+    error: TaskError | None = None
+
+
 class Task(Model):
     """One piece of work.
 
     `attempt` counts claims and fences them: what an older attempt says is refused. `dispatch` counts how often the
     task was put on a queue. `created_at` tells submissions of one id apart. `fingerprint` is a digest of the body
-    that asked for it. `content` is absent where `content_ref` says where it lies.
+    that asked for it. `content` is absent where `content_ref` says where it lies. `preview` is a link to what the
+    running attempt shows so far. `history` tells of this submission's attempts. `variant` names the tool where a
+    type has several (`clip` of `interrogate`).
     """
 
     owner: str
@@ -96,6 +120,12 @@ class Task(Model):
     model: str | None = None
     routed_by_model: bool = False
     task_token: str | None = Field(default=None, repr=False)
+    pipeline_id: str | None = None
+    step: str | None = None
+    variant: str | None = None
+    priority: Priority = "normal"
+    webhook: Webhook | None = None
+    output: OutputOptions | None = None
 
     status: TaskStatus = TaskStatus.QUEUED
     attempt: int = 0
@@ -108,6 +138,8 @@ class Task(Model):
     output_url: str | None = None
     error: TaskError | None = None
     timings: Timings | None = None
+    preview: str | None = None
+    history: tuple[HistoryEntry, ...] = ()
 
     @property
     def key(self) -> TaskKey:
@@ -128,6 +160,8 @@ _INTERNAL = {
     "task_token",
     "dispatch",
     "lease_until",
+    "history",
+    "variant",
 }
 
 
@@ -156,20 +190,21 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """In which states an action is allowed, what guards it, and where it leads."""
+    """In which states an action is allowed, what guards it, where it leads, and what history says of it."""
 
     sources: frozenset[TaskStatus]
     target: TaskStatus
     guards: frozenset[Guard] = frozenset()
+    mark: Mark | None = None
 
 
 _RUNNING = frozenset({TaskStatus.RUNNING})
 
 RULES: Mapping[Action, Rule] = {
-    Action.CLAIM: Rule(OPEN, TaskStatus.RUNNING, frozenset({Guard.LAPSED, Guard.NOT_DUE})),
+    Action.CLAIM: Rule(OPEN, TaskStatus.RUNNING, frozenset({Guard.LAPSED, Guard.NOT_DUE}), Mark.CLAIMED),
     Action.EXTEND: Rule(_RUNNING, TaskStatus.RUNNING, frozenset({Guard.FENCED})),
-    Action.RELEASE: Rule(_RUNNING, TaskStatus.QUEUED, frozenset({Guard.FENCED})),
-    Action.REQUEUE: Rule(_RUNNING, TaskStatus.QUEUED, frozenset({Guard.LAPSED})),
+    Action.RELEASE: Rule(_RUNNING, TaskStatus.QUEUED, frozenset({Guard.FENCED}), Mark.RELEASED),
+    Action.REQUEUE: Rule(_RUNNING, TaskStatus.QUEUED, frozenset({Guard.LAPSED}), Mark.LAPSED),
     Action.SUCCEED: Rule(_RUNNING, TaskStatus.SUCCEEDED, frozenset({Guard.FENCED})),
     Action.FAIL: Rule(_RUNNING, TaskStatus.FAILED, frozenset({Guard.FENCED})),
     Action.BURY: Rule(OPEN, TaskStatus.FAILED, frozenset({Guard.LAPSED})),
@@ -190,6 +225,7 @@ class Refusal(StrEnum):
     LEASED = auto()  # another attempt holds the task
     DUE = auto()
     NOT_DUE = auto()
+    UNFINISHED = auto()  # only what has ended can be deleted
 
 
 @dataclass(frozen=True)
@@ -212,6 +248,12 @@ class Change:
     def rule(self) -> Rule:
         """The rule that decides about this change."""
         return RULES[self.action]
+
+    @property
+    def entry(self) -> HistoryEntry | None:
+        """What the change adds to the task's history."""
+        mark = self.rule.mark
+        return HistoryEntry(mark=mark, at=self.now, error=self.values.get("error")) if mark is not None else None
 
 
 def check(task: Task | None, change: Change) -> Refusal | None:
@@ -242,6 +284,15 @@ def _check_guards(task: Task, change: Change) -> Refusal | None:
     return None
 
 
+def check_deletion(task: Task | None, submission: datetime) -> Refusal | None:
+    """Say why a store must not forget a task, or None where it may."""
+    if task is None:
+        return Refusal.UNKNOWN
+    if task.created_at != submission:
+        return Refusal.REPLACED
+    return None if task.status.ended else Refusal.UNFINISHED
+
+
 def changed(task: Task, change: Change) -> Task:
     """The task after a change that `check` allows."""
     return task.model_copy(
@@ -250,32 +301,38 @@ def changed(task: Task, change: Change) -> Task:
             "status": change.rule.target,
             "attempt": task.attempt + change.claims,
             "dispatch": task.dispatch + change.dispatches,
+            "history": task.history + ((change.entry,) if change.entry is not None else ()),
         }
     )
 
 
 def claim(now: datetime, lease: timedelta, submission: datetime | None = None) -> Change:
     """Take the task for one attempt, until `lease` from now."""
-    values = {"lease_until": now + lease, "started_at": now, "progress": None, "error": None}
+    values = {"lease_until": now + lease, "started_at": now, "progress": None, "preview": None, "error": None}
     return Change(Action.CLAIM, now, submission=submission, values=values, claims=1)
 
 
-def extend(now: datetime, attempt: int, lease: timedelta, progress: float | None = None) -> Change:
-    """Keep the task for `lease` from now, and say how far it is (0 to 1)."""
-    values: dict[str, Any] = {"lease_until": now + lease}
-    if progress is not None:
-        values["progress"] = progress
+def extend(
+    now: datetime,
+    attempt: int,
+    lease: timedelta,
+    progress: float | None = None,
+    preview: str | None = None,
+) -> Change:
+    """Keep the task for `lease` from now; say how far it is (0 to 1), and link to what it shows so far."""
+    said = {"progress": progress, "preview": preview}
+    values = {"lease_until": now + lease} | {name: value for name, value in said.items() if value is not None}
     return Change(Action.EXTEND, now, attempt, values=values)
 
 
 def release(now: datetime, attempt: int, error: TaskError | None = None) -> Change:
     """Give the task back unfinished; the message that brought it will bring it again."""
-    return Change(Action.RELEASE, now, attempt, values={"lease_until": None, "progress": None, "error": error})
+    return Change(Action.RELEASE, now, attempt, values=_freed() | {"error": error})
 
 
 def requeue(now: datetime) -> Change:
     """Give a task whose holder has gone silent, and whose message is gone, a new message."""
-    return Change(Action.REQUEUE, now, values={"lease_until": None, "progress": None}, dispatches=1)
+    return Change(Action.REQUEUE, now, values=_freed(), dispatches=1)
 
 
 def succeed(
@@ -318,6 +375,10 @@ def expire(now: datetime) -> Change:
     """End a task whose deadline has passed."""
     error = TaskError(type="expired", message="the task was not finished before its deadline", retryable=True)
     return Change(Action.EXPIRE, now, values=_end(now) | {"error": error})
+
+
+def _freed() -> dict[str, Any]:
+    return {"lease_until": None, "progress": None, "preview": None}
 
 
 def _end(now: datetime) -> dict[str, Any]:

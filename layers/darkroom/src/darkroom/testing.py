@@ -3,17 +3,21 @@
 `tests/contract` runs them and the real ones through the same suites.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from threading import Lock
 from uuid import UUID
 
 from darkroom.callbacks import Callback
 from darkroom.errors import BlobTooLargeError, TaskConflictError, TransitionRefusedError
-from darkroom.events import TaskEvent
+from darkroom.events import BusEvent, TaskEvent
+from darkroom.listings import Page, Position, TaskFilter
+from darkroom.notices import Notice
+from darkroom.ports import Blob
 from darkroom.runtimes import Runtime
-from darkroom.tasks import Change, Refusal, Task, TaskKey, TaskStatus, changed, check
+from darkroom.tasks import Change, Refusal, Task, TaskKey, TaskStatus, changed, check, check_deletion
 
 
 class InMemoryTaskStore:
@@ -23,11 +27,11 @@ class InMemoryTaskStore:
         self._tasks: dict[TaskKey, Task] = {}
         self._lock = Lock()
 
-    def submit(self, task: Task) -> Task:
+    def submit(self, task: Task, *, replace: bool = True) -> Task:
         """See `TaskStore.submit`."""
         with self._lock:
             old = self._tasks.get(task.key)
-            if old is not None and not old.status.ended:
+            if old is not None and not (replace and old.status.ended):
                 if old.fingerprint != task.fingerprint:
                     raise TaskConflictError
                 return old
@@ -49,6 +53,28 @@ class InMemoryTaskStore:
                 raise TransitionRefusedError(refusal or Refusal.UNKNOWN, task)
             self._tasks[key] = changed(task, change)
             return self._tasks[key]
+
+    def delete(self, key: TaskKey, submission: datetime) -> None:
+        """See `TaskStore.delete`."""
+        with self._lock:
+            task = self._tasks.get(key)
+            refusal = check_deletion(task, submission)
+            if refusal is not None:
+                raise TransitionRefusedError(refusal, task)
+            del self._tasks[key]
+
+    def page(self, owner: str, which: TaskFilter, limit: int, after: Position | None = None) -> Page:
+        """See `TaskStore.page`."""
+        fitting = [task for task in self._tasks.values() if task.owner == owner and which.fits(task)]
+        newest_first = sorted(fitting, key=Position.of, reverse=True)
+        left = [task for task in newest_first if after is None or Position.of(task) < after]
+        shown = tuple(task.model_copy(update={"content": None}) for task in left[:limit])
+        return Page(shown, more=len(left) > limit)
+
+    def oldest(self, runtime: str) -> Task | None:
+        """See `TaskStore.oldest`."""
+        waiting = [t for t in self._tasks.values() if t.runtime == runtime and t.status is TaskStatus.QUEUED]
+        return min(waiting, key=lambda task: task.expires_at, default=None)
 
     def due(self, now: datetime) -> Iterator[Task]:
         """See `TaskStore.due`."""
@@ -77,6 +103,11 @@ class InMemoryBlobStore:
             raise FileExistsError(link)
         self.put(link, data, content_type, metadata)
 
+    def delete(self, links: Iterable[str]) -> None:
+        """See `BlobStore.delete`."""
+        for link in links:
+            self.files.pop(link, None)
+
     def get(self, link: str, limit: int | None = None) -> bytes:
         """See `BlobStore.get`."""
         try:
@@ -86,6 +117,12 @@ class InMemoryBlobStore:
         if limit is not None and len(data) > limit:
             raise BlobTooLargeError
         return data
+
+    def get_other(self, link: str, tag: str, limit: int | None = None) -> Blob | None:
+        """See `BlobStore.get_other`."""
+        data = self.get(link)
+        found = Blob(data, sha256(data).hexdigest())
+        return None if found.tag == tag else Blob(self.get(link, limit), found.tag)
 
 
 @dataclass
@@ -109,18 +146,20 @@ class InMemoryRuntimeRegistry:
 
 @dataclass
 class Recorder:
-    """A `TaskQueue`, `EventBus`, `Completions` and `Workflows` that keeps what it is given."""
+    """A `TaskQueue`, `EventBus`, `Completions`, `Workflows` and `WebhookQueue` that keeps what it is given."""
 
     dispatched: list[Task] = field(default_factory=list)
-    events: list[TaskEvent] = field(default_factory=list)
+    events: list[BusEvent] = field(default_factory=list)
     callbacks: list[tuple[Callback, Mapping[str, str]]] = field(default_factory=list)
     answers: list[tuple[str, Task]] = field(default_factory=list)
+    notices: list[tuple[Notice, float]] = field(default_factory=list)
+    buried: list[Notice] = field(default_factory=list)
 
     def dispatch(self, task: Task) -> None:
         """See `TaskQueue.dispatch`."""
         self.dispatched.append(task)
 
-    def put(self, event: TaskEvent) -> None:
+    def put(self, event: BusEvent) -> None:
         """See `EventBus.put`."""
         self.events.append(event)
 
@@ -131,6 +170,19 @@ class Recorder:
     def answer(self, token: str, task: Task) -> None:
         """See `Workflows.answer`."""
         self.answers.append((token, task))
+
+    def send(self, notice: Notice, wait: float = 0) -> None:
+        """See `WebhookQueue.send`."""
+        self.notices.append((notice, wait))
+
+    def bury(self, notice: Notice) -> None:
+        """See `WebhookQueue.bury`."""
+        self.buried.append(notice)
+
+    @property
+    def told(self) -> list[TaskEvent]:
+        """The tasks' events among those that the bus was given."""
+        return [event for event in self.events if isinstance(event, TaskEvent)]
 
 
 class InMemoryOnce:

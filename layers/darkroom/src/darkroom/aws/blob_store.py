@@ -1,17 +1,26 @@
 """Files in S3."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from darkroom.errors import BlobTooLargeError
+from darkroom.aws.multipart import THRESHOLD, Place, create_in_parts
+from darkroom.errors import BlobTooLargeError, DarkroomError
+from darkroom.ports import Blob
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _MISSING = frozenset({"NoSuchKey", "NoSuchBucket"})
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})  # there, or being written this moment
+_SAME = "304"
+_NO_TAG = '"none"'
+"""A tag that no file has."""
+
+_DELETED = 1000
+"""How many files S3 deletes at once."""
 
 
 class S3BlobStore:
@@ -31,6 +40,10 @@ class S3BlobStore:
         """See `BlobStore.create`."""
         bucket, key = split_link(link)
         try:
+            if len(data) >= THRESHOLD:
+                place: Place = {"Bucket": bucket, "Key": key}
+                create_in_parts(self._client, place, data, content_type, metadata or {})
+                return
             self._client.put_object(
                 Bucket=bucket,
                 Key=key,
@@ -44,19 +57,44 @@ class S3BlobStore:
                 raise FileExistsError(link) from error
             raise
 
+    def delete(self, links: Iterable[str]) -> None:
+        """See `BlobStore.delete`."""
+        by_bucket: dict[str, list[str]] = {}
+        for link in links:
+            bucket, key = split_link(link)
+            by_bucket.setdefault(bucket, []).append(key)
+        for bucket, keys in by_bucket.items():
+            for start in range(0, len(keys), _DELETED):
+                self._delete(bucket, keys[start : start + _DELETED])
+
+    def _delete(self, bucket: str, keys: Sequence[str]) -> None:
+        objects: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
+        answer = self._client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        if answer.get("Errors"):  # S3 answers 200 even so
+            raise DarkroomError(f"{bucket} keeps a file: {answer['Errors'][0].get('Message')}")
+
     def get(self, link: str, limit: int | None = None) -> bytes:
         """See `BlobStore.get`."""
+        found = self.get_other(link, "", limit)
+        if found is None:
+            raise FileNotFoundError(link)
+        return found.data
+
+    def get_other(self, link: str, tag: str, limit: int | None = None) -> Blob | None:
+        """See `BlobStore.get_other`."""
         bucket, key = split_link(link)
         try:
-            answer = self._client.get_object(Bucket=bucket, Key=key)
+            answer = self._client.get_object(Bucket=bucket, Key=key, IfNoneMatch=tag or _NO_TAG)
         except ClientError as error:
             if _code(error) in _MISSING:
                 raise FileNotFoundError(link) from error
+            if _code(error) == _SAME:
+                return None
             raise
         with answer["Body"] as body:
             if limit is not None and answer["ContentLength"] > limit:
                 raise BlobTooLargeError
-            return body.read()
+            return Blob(body.read(), answer.get("ETag", ""))
 
 
 def _code(error: ClientError) -> str:

@@ -1,5 +1,6 @@
-"""Where messages and events go: SNS topics, the event bus, waiting state machines."""
+"""Where messages and events go: SNS topics, the event bus, waiting state machines, the webhooks' queue."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ from darkroom.announcements import Announcements
 from darkroom.aws.clients import client
 from darkroom.callbacks import Callback
 from darkroom.errors import DarkroomError
-from darkroom.events import SOURCE, TaskEvent
+from darkroom.events import SOURCE, BusEvent, TaskEvent
 from darkroom.messages import TaskMessage, routing_attributes
+from darkroom.notices import Notice
 from darkroom.ports import Once
 from darkroom.settings import RouterSettings
 from darkroom.tasks import Task, TaskStatus
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 _GONE = frozenset({"TaskTimedOut", "InvalidToken", "TaskDoesNotExist"})
 _MAX_CAUSE = 32_768
+_MAX_DELAY = 900  # seconds that SQS keeps a message back
 
 
 class SnsTaskQueue:
@@ -66,7 +70,7 @@ class EventBridgeBus:
         self._client = client
         self._bus = bus
 
-    def put(self, event: TaskEvent) -> None:
+    def put(self, event: BusEvent) -> None:
         """See `EventBus.put`."""
         answer = self._client.put_events(
             Entries=[
@@ -101,6 +105,36 @@ class StepFunctionsWorkflows:
                 raise
 
 
+class SqsWebhookQueue:
+    """A `WebhookQueue`: messages for later are kept back, not received and hidden.
+
+    SQS hides no more than 120,000 messages of a queue at once, and receivers that are down for hours leave more. It
+    keeps a message back for 15 minutes at most; what waits longer is sent on by its courier.
+
+    The message group is the owner, so that one owner's slow receiver does not hold up the others.
+    """
+
+    def __init__(self, client: "SQSClient", queue_url: str, failures_url: str = "") -> None:
+        self._client = client
+        self._queue_url = queue_url
+        self._failures_url = failures_url
+
+    def send(self, notice: Notice, wait: float = 0) -> None:
+        """See `WebhookQueue.send`."""
+        self._client.send_message(
+            QueueUrl=self._queue_url,
+            MessageBody=notice.to_json(),
+            MessageGroupId=notice.owner,
+            DelaySeconds=min(math.ceil(wait), _MAX_DELAY),
+        )
+
+    def bury(self, notice: Notice) -> None:
+        """See `WebhookQueue.bury`."""
+        self._client.send_message(
+            QueueUrl=self._failures_url, MessageBody=notice.to_json(), MessageGroupId=notice.owner
+        )
+
+
 def announcements_on_aws(settings: RouterSettings, once: Once) -> Announcements:
     """The use case with everything that is told on AWS."""
     return Announcements(
@@ -109,6 +143,7 @@ def announcements_on_aws(settings: RouterSettings, once: Once) -> Announcements:
         completions=SnsCompletions(client("sns"), settings.completions_topic_arn),
         workflows=StepFunctionsWorkflows(client("stepfunctions")),
         once=once,
+        webhooks=SqsWebhookQueue(client("sqs"), settings.webhooks_queue_url),
     )
 
 

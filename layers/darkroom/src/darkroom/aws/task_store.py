@@ -1,66 +1,28 @@
 """The tasks in DynamoDB: one item a task, every change one conditional write.
 
-Item: `pk` is `owner/id`; scalars are attributes of their own; what has a shape of its own (content, context,
-images …) is JSON text, so that it is read back exactly as it was written. `open` repeats the status while the
-task is unfinished and makes the index `open` (`open`, `expires_at`) hold unfinished tasks only. `ttl` (epoch
-seconds) lets DynamoDB drop a task some time after its end at the latest.
+What an item holds stands in `darkroom.aws.task_items`.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
-from pydantic_core import from_json, to_json
 
+from darkroom.aws.task_items import Item, encode, from_item, to_item, to_key
+from darkroom.aws.task_pages import TaskPages
+from darkroom.aws.task_updates import TaskUpdate
 from darkroom.errors import TaskConflictError, TransitionRefusedError
+from darkroom.listings import Page, Position, TaskFilter
 from darkroom.models import to_text
-from darkroom.tasks import Change, Guard, Refusal, Task, TaskKey, TaskStatus, check
+from darkroom.tasks import Change, Refusal, Task, TaskKey, TaskStatus, check, check_deletion
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-RETENTION = timedelta(days=30)
-"""How long after its deadline a task's record is kept."""
-
 OPEN_INDEX = "open"
-_NUMBERS = frozenset({"attempt", "dispatch", "progress"})
-_JSON = frozenset({"content", "context", "images", "error", "timings"})
+_LOOKED_THROUGH = 1000
 _SUBMIT_TRIES = 5
-
-Attribute = dict[str, Any]
-Item = dict[str, Attribute]
-
-
-def to_item(task: Task) -> Item:
-    """A task as DynamoDB's item."""
-    fields = {name: getattr(task, name) for name in Task.model_fields}
-    item = {name: _encode(name, value) for name, value in fields.items() if value is not None}
-    item["pk"] = {"S": str(task.key)}
-    item["ttl"] = {"N": str(int((task.expires_at + RETENTION).timestamp()))}
-    if not task.status.ended:
-        item["open"] = {"S": task.status}
-    return item
-
-
-def from_item(item: Mapping[str, Mapping[str, Any]]) -> Task:
-    """The task that an item (of the table or its stream) holds."""
-    return Task.model_validate({name: _decode(name, item[name]) for name in Task.model_fields if name in item})
-
-
-def _encode(name: str, value: object) -> Attribute:
-    if name in _JSON:
-        return {"S": to_json(value).decode()}
-    if name in _NUMBERS:
-        return {"N": str(value)}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    return {"S": to_text(value) if isinstance(value, datetime) else str(value)}
-
-
-def _decode(name: str, attribute: Mapping[str, Any]) -> object:
-    ((_, value),) = attribute.items()
-    return from_json(value) if name in _JSON else value
 
 
 class DynamoTaskStore:
@@ -69,8 +31,9 @@ class DynamoTaskStore:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
+        self._pages = TaskPages(client, table)
 
-    def submit(self, task: Task) -> Task:
+    def submit(self, task: Task, *, replace: bool = True) -> Task:
         """See `TaskStore.submit`."""
         condition: Mapping[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         for _ in range(_SUBMIT_TRIES):
@@ -88,7 +51,7 @@ class DynamoTaskStore:
             if old is None:  # it went away in between
                 condition = {"ConditionExpression": "attribute_not_exists(pk)"}
                 continue
-            if not old.status.ended:
+            if not (replace and old.status.ended):
                 if old.fingerprint != task.fingerprint:
                     raise TaskConflictError
                 return old
@@ -98,7 +61,7 @@ class DynamoTaskStore:
 
     def get(self, key: TaskKey) -> Task | None:
         """See `TaskStore.get`."""
-        answer = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._table, Key=to_key(key), ConsistentRead=True)
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def apply(self, key: TaskKey, change: Change) -> Task:
@@ -106,15 +69,47 @@ class DynamoTaskStore:
         try:
             answer = self._client.update_item(
                 TableName=self._table,
-                Key=_key(key),
+                Key=to_key(key),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **_Update(change).parameters(),
+                **TaskUpdate(change).parameters(),
             )
         except ClientError as error:
             task = _loser(error)
             raise TransitionRefusedError(check(task, change) or Refusal.SUPERSEDED, task) from error
         return from_item(answer["Attributes"])
+
+    def delete(self, key: TaskKey, submission: datetime) -> None:
+        """See `TaskStore.delete`."""
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=to_key(key),
+                ConditionExpression="created_at = :submission AND attribute_not_exists(#open)",
+                ExpressionAttributeNames={"#open": "open"},
+                ExpressionAttributeValues={":submission": encode("", submission)},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            task = _loser(error)
+            raise TransitionRefusedError(check_deletion(task, submission) or Refusal.REPLACED, task) from error
+
+    def page(self, owner: str, which: TaskFilter, limit: int, after: Position | None = None) -> Page:
+        """See `TaskStore.page`."""
+        return self._pages.page(owner, which, limit, after)
+
+    def oldest(self, runtime: str) -> Task | None:
+        """See `TaskStore.oldest`. Looks through the thousand tasks that are due first, of all runtimes."""
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName=OPEN_INDEX,
+            KeyConditionExpression="#open = :open",
+            FilterExpression="runtime = :runtime",
+            ExpressionAttributeNames={"#open": "open"},
+            ExpressionAttributeValues={":open": {"S": TaskStatus.QUEUED}, ":runtime": {"S": runtime}},
+            Limit=_LOOKED_THROUGH,
+        )
+        return from_item(answer["Items"][0]) if answer["Items"] else None
 
     def due(self, now: datetime) -> Iterator[Task]:
         """See `TaskStore.due`."""
@@ -136,74 +131,6 @@ class DynamoTaskStore:
         )
         for page in pages:
             yield from map(from_item, page["Items"])
-
-
-class _Update:
-    """A change in DynamoDB's words."""
-
-    def __init__(self, change: Change) -> None:
-        self._change = change
-        self._names: dict[str, str] = {}
-        self._values: Item = {}
-
-    def parameters(self) -> dict[str, Any]:
-        condition = " AND ".join(self._conditions())
-        return {
-            "ConditionExpression": condition,
-            "UpdateExpression": self._assignments(),
-            "ExpressionAttributeNames": self._names,
-            "ExpressionAttributeValues": self._values,
-        }
-
-    def _conditions(self) -> Iterator[str]:
-        change = self._change
-        sources = ", ".join(self._value(f"from{n}", {"S": s}) for n, s in enumerate(sorted(change.rule.sources)))
-        yield f"{self._name('status')} IN ({sources})"
-        if change.submission is not None:
-            yield f"{self._name('created_at')} = {self._value('submission', _encode('', change.submission))}"
-        now = _encode("", change.now)
-        for guard in sorted(change.rule.guards):
-            match guard:
-                case Guard.FENCED:
-                    yield f"{self._name('attempt')} = {self._value('attempt', {'N': str(change.attempt)})}"
-                case Guard.LAPSED:
-                    lease = self._name("lease_until")
-                    yield f"(attribute_not_exists({lease}) OR {lease} <= {self._value('now', now)})"
-                case Guard.DUE:
-                    yield f"{self._name('expires_at')} <= {self._value('now', now)}"
-                case Guard.NOT_DUE:
-                    yield f"{self._name('expires_at')} > {self._value('now', now)}"
-
-    def _assignments(self) -> str:
-        change = self._change
-        target = change.rule.target
-        values = {"status": target, **change.values}
-        if not target.ended:
-            values["open"] = target
-        added = {"attempt": change.claims, "dispatch": change.dispatches}
-        parts = {
-            "SET": [
-                f"{self._name(n)} = {self._value(f'set_{n}', _encode(n, v))}"
-                for n, v in values.items()
-                if v is not None
-            ],
-            "ADD": [f"{self._name(n)} {self._value(f'add_{n}', {'N': str(v)})}" for n, v in added.items() if v],
-            "REMOVE": [self._name(n) for n, v in values.items() if v is None]
-            + ([self._name("open")] if target.ended else []),
-        }
-        return " ".join(f"{verb} {', '.join(terms)}" for verb, terms in parts.items() if terms)
-
-    def _name(self, name: str) -> str:
-        self._names[f"#{name}"] = name
-        return f"#{name}"
-
-    def _value(self, name: str, attribute: Attribute) -> str:
-        self._values[f":{name}"] = attribute
-        return f":{name}"
-
-
-def _key(key: TaskKey) -> Item:
-    return {"pk": {"S": str(key)}}
 
 
 def _same_end(old: Task) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""What a content may not name, though it has the right form: others' files, and tools that the runtime lacks."""
+
+from collections.abc import Iterator
+
+from darkroom.content import extend_path
+from darkroom.errors import FieldError, InvalidRequestError
+from darkroom.models import JsonObject
+from darkroom.requests import UPLOADS
+from darkroom.runtimes import Runtime
+
+_UPSCALERS = ("upscaler_1", "upscaler_2")
+_SAMPLERS = ("sampler_name", "sampler_index")
+_NO_UPSCALER = "None"  # the WebUI's own name for it
+
+
+def check_links(content: JsonObject, at: str, bucket: str, owner: str) -> None:
+    """Refuse links to what others have uploaded or asked for.
+
+    Args:
+        content: what the caller sent.
+        at: where it stands in the body.
+        bucket: the output bucket.
+        owner: who sent it.
+
+    Raises:
+        InvalidRequestError: fields name a file of the bucket that is not the owner's; they are named.
+    """
+    faults = [
+        FieldError(path, "is a file of another owner's; name one that you have uploaded")
+        for path, text in _texts(content, at)
+        if _is_foreign(text, bucket, owner)
+    ]
+    if faults:
+        raise InvalidRequestError(fields=faults)
+
+
+def check_names(content: JsonObject, at: str, runtime: Runtime) -> None:
+    """Refuse upscalers and samplers that the runtime does not have, where it lists what it has.
+
+    Raises:
+        InvalidRequestError: fields name others; the messages say which there are.
+    """
+    known = dict.fromkeys(_UPSCALERS, (_NO_UPSCALER, *runtime.upscalers) if runtime.upscalers else ())
+    known |= dict.fromkeys(_SAMPLERS, runtime.samplers)
+    faults = [
+        FieldError(
+            extend_path(at, field), f"the runtime {runtime.name!r} has no {content[field]!r}; it has: {names}"
+        )
+        for field, having in known.items()
+        if having and isinstance(content.get(field), str) and not _has(having, content[field])
+        for names in [", ".join(having)]
+    ]
+    if faults:
+        raise InvalidRequestError(fields=faults)
+
+
+def _has(having: tuple[str, ...], name: str) -> bool:
+    return name.casefold() in {own.casefold() for own in having}  # the WebUI finds samplers so
+
+
+def _is_foreign(text: str, bucket: str, owner: str) -> bool:
+    """True for links to what is not the owner's. Agents take space around a link, and its scheme in any case."""
+    scheme, _, rest = text.strip().partition("://")
+    own_bucket, _, key = rest.partition("/")
+    if scheme.lower() != "s3" or own_bucket != bucket:
+        return False
+    folder, _, below = key.partition("/")
+    return folder == ".requests" or (folder == UPLOADS and not below.startswith(f"{owner}/"))
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Every text in a content, with its path; contents are not deep (`bodies.MAX_DEPTH`)."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, extend_path(path, index))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _texts(item, extend_path(path, name))
