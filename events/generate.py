@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from darkroom.callbacks import Callback
 from darkroom.deliveries import WebhookFailed
+from darkroom.documents import Document
 from darkroom.events import TaskEvent
 from darkroom.messages import TaskMessage, TaskResult
 from darkroom.notices import Notice, WebhookPayload
@@ -16,6 +17,7 @@ from darkroom.task_calls import TaskCall
 
 MODELS: dict[str, type[BaseModel]] = {
     "callback.v1": Callback,
+    "pipeline.v1": Document,
     "pipeline-event.v1": PipelineEvent,
     "run-task.v1": TaskCall,
     "step-event.v1": StepEvent,

@@ -1,0 +1,34 @@
+"""Starts tasks that a state machine waits for: the steps of pipelines, and single ones for `run_task`."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from darkroom.aws.measures import count_submitted
+from darkroom.aws.pipelines import pipeline_states_on_aws
+from darkroom.models import now
+from darkroom.pipeline_states import ticket
+from darkroom.settings import PipelineSettings
+
+logger = Logger()
+tracer = Tracer()
+states, calls = pipeline_states_on_aws(PipelineSettings.from_environment())
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Do what one state asks for. The answer of a state that waits for a task goes nowhere."""
+    del context
+    if event["do"] != "start":
+        logger.append_keys(execution=event["name"])
+        answer = calls.handle(event, now())
+        logger.info("task_called", extra={"do": event["do"], "answer": answer})
+        return answer
+    asked = ticket(event)
+    logger.append_keys(pipeline_id=asked.key.id, step=asked.step)
+    task = states.tasks.start(asked, now())
+    logger.info("step_started", extra={"task_id": task.id, "index": asked.index, "try": asked.attempt})
+    count_submitted(task)
+    return {"id": task.id}

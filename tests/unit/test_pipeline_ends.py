@@ -1,0 +1,197 @@
+"""What follows a pipeline's end, its words to the world, and the heartbeats of its tasks."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.pipelines.bench import Bench
+
+from darkroom.errors import InvalidRequestError
+from darkroom.heartbeats import beat_all
+from darkroom.models import now
+from darkroom.pipeline_desk import PipelineDesk
+from darkroom.pipeline_ends import PipelineEnds
+from darkroom.pipeline_events import PipelineEvent, StepEvent, is_news
+from darkroom.pipeline_notices import pipeline_notice
+from darkroom.pipeline_states import ticket
+from darkroom.pipelines import End, Pipeline, PipelineStatus, StepRecord, StepStatus
+from darkroom.tasks import Task, TaskStatus
+
+STEP = {"id": "a", "runtime": "sdruntime", "type": "text-to-image", "content": {"prompt": "a dog", "steps": 4}}
+
+
+class NoExecutions:
+    """An `Executions` that remembers, or refuses."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.started: list[tuple[str, int]] = []
+        self._broken = broken
+
+    def start(self, pipeline: Pipeline) -> str:
+        if self._broken:
+            raise RuntimeError("throttled")
+        self.started.append((pipeline.id, pipeline.run))
+        return "arn"
+
+
+def running(bench: Bench, **more: Any) -> tuple[Pipeline, Task]:
+    """A pipeline with one task under way."""
+    pipeline = bench.states.submissions.submit({"steps": [STEP], **more}, "owner", now(), "p")
+    payload = {
+        "pipeline": {"owner": "owner", "id": "p", "run": 1},
+        "step": "a",
+        "index": 0,
+        "attempt": 1,
+        "token": "t",
+    }
+    return pipeline, bench.states.tasks.start(ticket(payload), now())
+
+
+def ends_of(bench: Bench) -> PipelineEnds:
+    return PipelineEnds(bench.store, bench.states.tasks.starts)
+
+
+def ended(bench: Bench, pipeline: Pipeline) -> Pipeline:
+    found = bench.store.get(pipeline.key)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("status", "ends"),
+    [
+        pytest.param("ABORTED", PipelineStatus.CANCELLED, id="stopped"),
+        pytest.param("TIMED_OUT", PipelineStatus.FAILED, id="out of time"),
+        pytest.param("FAILED", PipelineStatus.FAILED, id="broken"),
+    ],
+)
+def test_an_execution_that_does_not_end_by_itself_ends_its_pipeline_and_its_tasks(
+    status: str, ends: PipelineStatus
+) -> None:
+    bench = Bench()
+    pipeline, task = running(bench)
+    input_ = '{"pipeline": {"owner": "owner", "id": "p", "run": 1}}'
+    detail = {"status": status, "name": "x", "input": input_, "error": None, "cause": None}
+
+    assert ends_of(bench).on_execution(detail, now()) == pipeline.key
+    assert ends_of(bench).on_execution(detail, now()) is None
+    cancelled = ends_of(bench).clear(ended(bench, pipeline), now())
+
+    assert ended(bench, pipeline).status is ends
+    assert [it.id for it in cancelled] == [task.id]
+    assert bench.store.steps(pipeline.key)["a"].status is StepStatus.CANCELLED
+
+
+def test_the_end_of_an_earlier_run_does_not_end_a_later_one() -> None:
+    bench = Bench()
+    pipeline, _ = running(bench)
+    bench.store.end(pipeline.key, 1, End(now(), PipelineStatus.FAILED))
+    bench.store.restart(pipeline.key, now(), pipeline.expires_at)
+    input_ = '{"pipeline": {"owner": "owner", "id": "p", "run": 1}}'
+
+    assert ends_of(bench).on_execution({"status": "ABORTED", "name": "x", "input": input_}, now()) is None
+
+
+def test_a_task_of_an_earlier_run_is_cancelled_when_another_takes_its_place() -> None:
+    """A retry may come before what the failed run left is cleared."""
+    bench = Bench()
+    pipeline, task = running(bench)
+    bench.store.end(pipeline.key, 1, End(now(), PipelineStatus.FAILED))
+    bench.store.restart(pipeline.key, now(), pipeline.expires_at)
+    run = {"owner": "owner", "id": "p", "run": 2}
+    payload = {"pipeline": run, "step": "a", "index": 0, "attempt": 1, "token": "another"}
+
+    again = bench.states.tasks.start(ticket(payload), now())
+
+    before = bench.tasks.get(task.key)
+    assert before is not None
+    assert (before.status, again.status) == (TaskStatus.CANCELLED, TaskStatus.QUEUED)
+
+
+def test_an_execution_that_was_stopped_before_it_began_ends_nothing() -> None:
+    bench = Bench()
+    ends = PipelineEnds(bench.store, bench.states.tasks.starts, patience=0.0)
+
+    assert ends.on_execution({"status": "ABORTED", "name": "x", "input": "{}"}, now()) is None
+
+
+def test_a_pipeline_whose_execution_cannot_be_started_fails() -> None:
+    bench = Bench()
+    desk = PipelineDesk(bench.states.submissions, NoExecutions(broken=True))
+
+    with pytest.raises(RuntimeError):
+        desk.submit({"id": "p", "steps": [STEP]}, "owner", now())
+
+    assert desk.get("owner", "p").status is PipelineStatus.FAILED
+
+
+def test_the_same_body_again_starts_the_same_run_and_a_retry_another() -> None:
+    bench = Bench()
+    executions = NoExecutions()
+    desk = PipelineDesk(bench.states.submissions, executions)
+    for _ in range(2):
+        pipeline = desk.submit({"id": "p", "steps": [STEP]}, "owner", now())
+    desk.cancel(pipeline, now())
+
+    desk.retry(desk.get("owner", "p"), now())
+
+    assert executions.started == [("p", 1), ("p", 1), ("p", 2)]
+    assert [it["status"] for it in desk.detail(desk.get("owner", "p"))["steps"]] == ["waiting"]
+
+
+def test_what_is_told_of_and_what_is_not() -> None:
+    bench = Bench()
+    pipeline, _ = running(bench)
+    record = bench.store.steps(pipeline.key)["a"]
+
+    assert is_news(None, pipeline)
+    assert not is_news(pipeline, pipeline)
+    assert is_news(pipeline, pipeline.model_copy(update={"run": 2}))
+    assert is_news(None, record)
+    assert not is_news(record, record.model_copy(update={"status": StepStatus.SKIPPED}))
+    assert PipelineEvent.of(pipeline).event_id == PipelineEvent.of(pipeline).event_id
+    assert StepEvent.of(pipeline.key, record).detail_type == "StepStarted"
+    other = StepRecord(id="b", status=record.status, started_at=record.started_at)
+    assert StepEvent.of(pipeline.key, record).event_id != StepEvent.of(pipeline.key, other).event_id
+
+
+def test_a_webhook_hears_of_the_ends_that_it_asked_for() -> None:
+    bench = Bench()
+    webhook = {"url": "https://example.com/x", "events": ["pipeline.failed"]}
+    pipeline, _ = running(bench, webhook=webhook)
+
+    assert pipeline_notice(pipeline, now()) is None
+    assert pipeline_notice(pipeline.model_copy(update={"status": PipelineStatus.SUCCEEDED}), now()) is None
+    notice = pipeline_notice(pipeline.model_copy(update={"status": PipelineStatus.FAILED}), now())
+    assert notice is not None
+    assert (notice.type, notice.url, notice.task) == ("pipeline.failed", "https://example.com/x", "p")
+
+
+def test_a_webhook_that_can_never_be_delivered_is_refused() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        running(Bench(), webhook={"url": "http://example.com/x"})
+
+    assert [fault.field for fault in caught.value.fields] == ["webhook.url"]
+
+
+class Beaten:
+    """A `Beats` that remembers."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+
+    def beat(self, token: str) -> None:
+        self.tokens.append(token)
+
+
+def test_a_waiting_task_and_a_held_one_are_alive_and_a_silent_or_ended_one_is_not() -> None:
+    _, task = running(Bench())
+    lease = {"status": TaskStatus.RUNNING, "lease_until": now() + timedelta(seconds=9)}
+    held = task.model_copy(update={**lease, "task_token": "held"})
+    silent = task.model_copy(update={**lease, "lease_until": now(), "task_token": "silent"})
+    over = task.model_copy(update={"status": TaskStatus.FAILED, "task_token": "over"})
+    other = task.model_copy(update={"task_token": None})
+    beaten = Beaten()
+
+    assert beat_all([task, held, silent, over, other], beaten, now()) == 2
+    assert beaten.tokens == ["t", "held"]
