@@ -109,17 +109,18 @@ print(time.process_time() - begun)
 def _calls_of_a_submit(api: Api) -> Iterator[str]:
     _submit(api)
     made: list[str] = []
-    call = botocore.client.BaseClient._make_api_call  # noqa: SLF001  where all calls come through
+    client: Any = botocore.client.BaseClient
+    call = client._make_api_call  # noqa: SLF001  where all calls come through
 
     def record(self: Any, operation: str, parameters: Any) -> Any:  # noqa: ANN401  boto3's own
         made.append(operation)
         return call(self, operation, parameters)
 
-    botocore.client.BaseClient._make_api_call = record  # noqa: SLF001
+    client._make_api_call = record  # noqa: SLF001
     try:
         _submit(api)
     finally:
-        botocore.client.BaseClient._make_api_call = call  # noqa: SLF001
+        client._make_api_call = call  # noqa: SLF001
     yield from made
 
 

@@ -163,7 +163,7 @@ def settings(endpoint_url: str) -> Iterator[str]:
 def run_api(endpoint_url: str) -> Iterator[Api]:
     """The function with a table, a bucket and a runtime of its own on an emulated AWS."""
     with settings(endpoint_url) as table:
-        session = boto3.session.Session("test", "test", region_name="eu-west-1")
+        session: Any = boto3.session.Session("test", "test", region_name="eu-west-1")
         services = ("dynamodb", "s3", "sqs", "ssm")
         clients = {service: session.client(service, endpoint_url=endpoint_url) for service in services}
         make_resources(clients, table)

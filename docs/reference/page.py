@@ -87,7 +87,7 @@ class _Reader:
 
     def _answer(self, status: str, it: Json) -> str:
         it = self._resolve(it)
-        content = next(iter(it.get("content", {}).values()), {})
+        content: Json = next(iter(it.get("content", {}).values()), {})
         told = ""
         if "schema" in content and not content["schema"].get("$ref", "").endswith("/Problem"):
             told = self._schema(content["schema"])

@@ -38,14 +38,15 @@ def form(**changes: Any) -> JsonObject:
 def calls_to_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The operations that are called meanwhile."""
     made: list[str] = []
-    call = botocore.client.BaseClient._make_api_call
+    client: Any = botocore.client.BaseClient
+    call = client._make_api_call
 
     def record(self: Any, operation: str, parameters: Any) -> Any:
         made.append(operation)
         return call(self, operation, parameters)
 
     with monkeypatch.context() as patch:
-        patch.setattr(botocore.client.BaseClient, "_make_api_call", record)
+        patch.setattr(client, "_make_api_call", record)
         yield made
 
 
@@ -271,7 +272,8 @@ def test_a_deleted_task_is_gone_with_its_files_and_no_others(api: Api, store: Dy
 
 
 def test_a_batch_answers_for_each_task(api: Api) -> None:
-    forms = [form(id="b1"), form(runtime="typo"), {"content": {}}, form(id="b1", prefix="x")]
+    api.call("POST", "/v1/tasks", form(id="b0"))
+    forms = [form(id="b1"), form(runtime="typo"), {"content": {}}, form(id="b0", prefix="x")]
 
     answer = api.call("POST", "/v1/tasks:batch", {"tasks": forms})
 
@@ -496,4 +498,5 @@ def forget_depths() -> None:
     """Counts of queues are used again for some seconds."""
     import chalicelib.more_wiring as wiring  # noqa: PLC0415  the function's own module, there while it runs
 
-    wiring.runtimes.queues._depths.clear()
+    queues: Any = wiring.runtimes.queues
+    queues._depths.clear()
