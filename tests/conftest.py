@@ -5,8 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from darkroom.tasks import Task, TaskType
+
+# How long an example takes says how busy the machine is, nothing else.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -146,7 +146,6 @@ def settings(endpoint_url: str) -> Iterator[str]:
         "DARKROOM_OPERATOR_KEY_ID": OPERATOR,
         "DARKROOM_WEBHOOK_ALLOWED_NETWORKS": "",
         "POWERTOOLS_SERVICE_NAME": "darkroom",
-        "POWERTOOLS_METRICS_NAMESPACE": "Darkroom",
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",
         "PYDANTIC_DISABLE_PLUGINS": "__all__",
     }

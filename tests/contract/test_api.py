@@ -1,6 +1,8 @@
 """The API function, called as API Gateway calls it, on an emulated AWS."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -8,7 +10,7 @@ from typing import Any
 
 import botocore.client
 import pytest
-from bench.api.inprocess import BUCKET, OPERATOR, Api, run_api
+from bench.api.inprocess import BUCKET, FOLDER, OPERATOR, Api, run_api, settings
 
 from darkroom import tasks
 from darkroom.aws.task_store import DynamoTaskStore
@@ -70,6 +72,22 @@ def test_a_warm_submit_costs_one_write_and_no_other_call(api: Api, monkeypatch: 
 
     assert [answer.status for answer in answers] == [202, 202, 202]
     assert made == ["PutItem"] * 3
+
+
+def test_a_cold_start_imports_nothing_that_a_submit_does_not_need() -> None:
+    listing = "import sys, app; print(*sys.modules, sep=chr(10))"
+    with settings("http://localhost"):
+        command = [sys.executable, "-c", listing]
+        run = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)  # noqa: S603  our own
+    late = (
+        "aws_xray_sdk",
+        "darkroom.pipelines",
+        "darkroom.deliveries",
+        "darkroom.runtime_desk",
+        "darkroom.uploads",
+    )
+
+    assert [name for name in run.stdout.splitlines() if name.startswith((*late, "jsonschema"))] == []
 
 
 def test_an_id_of_ours_is_a_ulid_and_sorts_by_time(api: Api) -> None:

@@ -49,8 +49,6 @@ class Requests:
             self.statuses[status] += 1
             if status >= 500:
                 self.errors.append(line)
-        elif "Traceback" in line:
-            self.errors.append(line)
 
     @property
     def count(self) -> int:

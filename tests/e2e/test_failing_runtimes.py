@@ -19,7 +19,7 @@ async def test_one_message_delivered_twice_at_once_to_two_agents_runs_once(
     gates = [await pods.gate(), await pods.gate()]
     holds = [gate.hold("UpdateItem") for gate in gates]
     for runtime, gate in zip(runtimes, gates, strict=True):
-        await pods.agent(runtime, gate)
+        await pods.agent(runtime, gate, lease_seconds=15)  # a busy machine must not make it lapse
     await owner.submit(task_id, prompt=task_id)
     message = await asyncio.to_thread(owner.message, task_id)
     owner.send(owner.registered()["agent"]["DARKROOM_QUEUE_URL"], message)
@@ -136,10 +136,10 @@ async def test_a_new_task_starts_on_the_idle_agent_and_never_waits_behind_a_busy
 ) -> None:
     busy, idle = await pods.runtime(), await pods.runtime()
     busy.behaviours.append("wait")
-    await pods.agent(busy)
+    await pods.agent(busy, lease_seconds=60)
     await owner.submit(f"{task_id}-long", prompt="long")
     await asyncio.wait_for(busy.running.wait(), 20)
-    await pods.agent(idle)
+    await pods.agent(idle, lease_seconds=60)
     for number in range(5):
         await owner.submit(f"{task_id}-{number}", prompt=f"short {number}")
         await ends_once(owner, f"{task_id}-{number}")

@@ -146,6 +146,7 @@ async def test_a_body_that_is_no_text_comes_base64_encoded() -> None:
     [
         pytest.param("/open/7", "/open/{id}", {"id": "7"}, id="a parameter"),
         pytest.param("/open/a%2Fb", "/open/{id}", {"id": "a%2Fb"}, id="a parameter stays encoded"),
+        pytest.param("/open/a%0Ab", "/open/{id}", {"id": "a%0Ab"}, id="a line break"),
         pytest.param("/open/fixed", "/open/fixed", None, id="a fixed segment comes first"),
         pytest.param("/open/", "/open", None, id="a slash at the end is ignored"),
         pytest.param("/files/x/a/b.png", "/files/{name}/{proxy+}", {"name": "x", "proxy": "a/b.png"}, id="greedy"),

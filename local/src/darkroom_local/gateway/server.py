@@ -62,7 +62,7 @@ class Gateway:
             burst = api.burst if api.burst is not None else max(1, int(api.rate))
             self._buckets = {key: TokenBucket(api.rate, burst) for key in api.keys}
         app = web.Application(client_max_size=BODY_BYTES)
-        app.router.add_route("*", "/{path:.*}", self._on_request)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._on_request)  # a path may hold a line break, encoded
         self._server = LoopbackServer(app, port)
 
     @property

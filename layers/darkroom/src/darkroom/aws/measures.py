@@ -5,7 +5,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from darkroom.tasks import Task
 
-_metrics = Metrics()
+_metrics = Metrics(namespace="Darkroom")
 
 
 def count_submitted(task: Task) -> None:
