@@ -53,7 +53,7 @@ class ResultQueue(Protocol):
 class SqsInbox:
     """An `Inbox` on SQS.
 
-    A task of high priority comes twice: `priority_url` is where its copy overtakes what waits (decision 30). It is
+    A task of high priority comes twice: `priority_url` is where its copy overtakes what waits (decision 22). It is
     looked into first, without waiting: whoever has nothing to do gets such a task from the other queue as soon.
     """
 
