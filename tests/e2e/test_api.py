@@ -128,6 +128,18 @@ async def test_an_upload_is_an_input_and_no_other_keys(user: User) -> None:
     assert (status, problem["errors"][0]["field"]) == (400, "content.image")
 
 
+async def test_a_pipelines_step_cannot_name_another_owners_upload_whichever_way_the_name_comes(user: User) -> None:
+    bucket = user.cloud.stack.outputs["OutputS3Bucket"]
+    content = {"image": "${inputs.image}", "upscaler_1": "Lanczos"}
+    step = {"id": "up", "runtime": "sdruntime", "type": "extra-single-image", "content": content}
+    document = {"inputs": {"image": f"s3://{bucket}/uploads/somebody/1/a.png"}, "steps": [step]}
+
+    _, pipeline, _ = await user.call("POST", "/v1/pipelines", document, with_key(user, Prefer="wait=20"))
+
+    assert pipeline["status"] == "failed", pipeline
+    assert "another owner" in str(pipeline["error"])
+
+
 async def test_parts_that_were_never_put_are_named_and_unknown_uploads_are_not_found(user: User) -> None:
     size = 64 * 1024 * 1024 + 1
     _, upload, _ = await user.call("POST", "/v1/uploads", {"filename": "big.bin", "size": size})

@@ -14,6 +14,7 @@ from darkroom.errors import (
 from darkroom.models import JsonObject
 from darkroom.pipeline_runs import PipelineRuns, Run
 from darkroom.pipelines import (
+    SHARED_OWNER,
     Assignment,
     ItemResult,
     PipelineKey,
@@ -24,6 +25,7 @@ from darkroom.pipelines import (
 )
 from darkroom.references import ReferenceFailedError, resolve
 from darkroom.requests import fingerprint
+from darkroom.restrictions import check_links
 from darkroom.task_starts import TaskStarts
 from darkroom.tasks import Task, TaskError, TaskStatus
 
@@ -111,6 +113,8 @@ class PipelineTasks:
         at_hand = {} if items is None else {"item": items[ticket.index], "index": ticket.index}
         asked = resolve(step.content, files.scope(pipeline, run.inputs, **at_hand).look)
         check_content(step.type, asked, f"steps.{step.id}.content")
+        if pipeline.owner != SHARED_OWNER:  # who may start executions may read the bucket, too
+            check_links(asked, f"steps.{step.id}.content", self.starts.bucket, pipeline.owner)
         content, model = take_model(asked)
         prefix = f"{run.document.prefix}/{pipeline.id}/{step.id}"
         return Task(
