@@ -56,8 +56,8 @@ $(VENV).audit/.ready: requirements/audit.txt
 build: setup  ## what `sam deploy` would upload
 	sam build --template sam/template.yaml --build-dir .aws-sam/build --cached --parallel
 
-unit: setup  ## all tests, three files at a time: many of them wait for others
-	pytest -n 3 --dist loadfile
+unit: setup  ## all tests, two files at a time
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: setup  ## a thousand tasks while agents are killed and AWS fails (seeds are printed; SEED=… replays)
 	python -m tests.e2e.soak $(if $(SEED),--seed $(SEED))

@@ -27,7 +27,7 @@ from darkroom.outcomes import record_result
 from darkroom.tasks import Task, TaskStatus, TaskType
 
 LEASE = 2.0
-PATIENCE = 20.0
+PATIENCE = 60.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
 STEP = 0.05
 QUICK = {"prompt": "A dog", "steps": 1, "width": 64, "height": 64}
