@@ -7,7 +7,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports template audit build unit soak bench bench-api fuzz reference schemas pins clean
+.PHONY: help setup demo test lint types imports template audit build unit load soak bench bench-api fuzz reference schemas pins clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ build: setup  ## what `sam deploy` would upload
 
 unit: setup  ## all tests, two files at a time
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+load: setup  ## two hundred pipelines at once
+	pytest -m load
 
 soak: setup  ## a thousand tasks while agents are killed and AWS fails (seeds are printed; SEED=… replays)
 	python -m tests.e2e.soak $(if $(SEED),--seed $(SEED))

@@ -51,6 +51,7 @@ async def test_pipelines_end_although_agents_and_functions_are_killed_in_the_mid
         await pipelines.has_no_orphans(id_)
 
 
+@pytest.mark.load
 async def test_two_hundred_pipelines_at_once_end_within_eight_minutes(user: User) -> None:
     pipelines = Pipelines(user)
     began = time.monotonic()
