@@ -5,7 +5,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from darkroom_local.functions.invocations import Log
@@ -80,5 +80,6 @@ async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
     try:
         await asyncio.wait_for(process.wait(), grace)
     except TimeoutError:
-        process.kill()
+        with suppress(ProcessLookupError):  # it ended just now
+            process.kill()
         await process.wait()

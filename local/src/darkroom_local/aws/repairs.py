@@ -14,7 +14,8 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
+from threading import RLock
 from time import time
 from typing import Any
 
@@ -28,7 +29,7 @@ from moto.cloudformation.exceptions import (
 from moto.core.common_models import BaseModel
 from moto.core.config import default_user_config
 from moto.core.exceptions import ServiceException
-from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.table import Table
 from moto.events.models import Archive, EventBus
 from moto.iam.aws_managed_policies import aws_managed_policies_data
@@ -51,6 +52,8 @@ _ATTRIBUTES: dict[Any, dict[str, Callable[[Any], str]]] = {
     stepfunctions.StateMachine: {"Arn": lambda machine: machine.arn},
     Topic: {"TopicArn": lambda topic: topic.arn},
 }
+
+_WRITING = RLock()
 
 
 class QueueAttributes(Mapping[str, Moto]):
@@ -217,6 +220,17 @@ def _create_archive(create: Callable[..., Archive]) -> Callable[..., Archive]:
     return create_from_cloudformation_json
 
 
+def _one_at_a_time(write: Callable[..., Any]) -> Callable[..., Any]:
+    """DynamoDB checks a condition and writes in one step; moto's threads can come between the two."""
+
+    @wraps(write)
+    def locked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  moto's own
+        with _WRITING:
+            return write(*args, **kwargs)
+
+    return locked
+
+
 def install() -> None:
     """Mends moto, for this process."""
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
@@ -254,6 +268,8 @@ def install() -> None:
         ),
         (stepfunctions, "stepfunctions_backends", stepfunctions_parser_backends),
     )
+    for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
+        setattr(DynamoDBBackend, name, _one_at_a_time(getattr(DynamoDBBackend, name)))
     for owner, name, value in patches:
         setattr(owner, name, value)
     for model, extra in _ATTRIBUTES.items():
