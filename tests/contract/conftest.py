@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from samtranslator.yaml_helper import yaml_parse
 
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.ports import TaskStore
 from darkroom.testing import InMemoryTaskStore
+from darkroom_local.aws.process import run_aws
 
 TEMPLATE = Path(__file__).parents[2] / "sam" / "template.yaml"
 
@@ -21,12 +21,9 @@ TEMPLATE = Path(__file__).parents[2] / "sam" / "template.yaml"
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Callable[..., Any]]:
     """Makes boto3 clients that speak to an emulated AWS over HTTP."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     session = boto3.session.Session("test", "test", region_name="eu-west-1")
-    yield partial(session.client, endpoint_url=f"http://{host}:{port}")
-    server.stop()
+    with run_aws() as url:
+        yield partial(session.client, endpoint_url=url)
 
 
 @pytest.fixture
