@@ -54,8 +54,7 @@ def tell(images: dict[str, Any]) -> None:
     task = from_item(images["NewImage"])
     logger.append_keys(task_id=task.id)
     change = announcements.tell(old, task)
-    logger.info(
-        "change_told", extra={"status": task.status, "attempt": task.attempt, "dispatched": change.dispatch}
-    )
+    facts = {"status": task.status, "attempt": task.attempt, "dispatched": change.dispatch}
+    logger.info("change_told", extra=facts)
     if change.ended:
         measure_end(task)

@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from darkroom.settings import PREFIX, Settings
+from darkroom.settings import PREFIX, Networks, Settings, split_list
 
 OLD_NAMES: Mapping[str, str] = {
     "runtime_name": "RUNTIME_NAME",
@@ -27,16 +26,11 @@ STANDARD_NAMES: Mapping[str, str] = {
 """Names that others have given to what we need, likewise."""
 
 
-def _split(text: object) -> object:
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
-
-
 def _bucket(name: str) -> str:
     return name.rpartition(":::")[2]
 
 
-Buckets = Annotated[tuple[Annotated[str, AfterValidator(_bucket)], ...], BeforeValidator(_split)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
+Buckets = Annotated[tuple[Annotated[str, AfterValidator(_bucket)], ...], BeforeValidator(split_list)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
