@@ -80,6 +80,7 @@ async def test_a_task_in_hand_is_given_back_once_when_the_running_one_overruns_i
     bench.pace.advance(0.999)
     await until(lambda: bench.state(second).attempt == 1)
     await until(lambda: bench.state(second).status is TaskStatus.QUEUED)
+    await until(lambda: bench.inbox.hidings)
     assert ("m1", 0) == bench.inbox.hidings[-1]  # an idle agent sees it at once
     await asyncio.sleep(0.2)
     assert 1 == bench.state(second).attempt  # and this one leaves it alone

@@ -15,7 +15,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property, wraps
-from threading import RLock
+from threading import Lock
 from time import time
 from typing import Any
 
@@ -29,8 +29,9 @@ from moto.cloudformation.exceptions import (
 from moto.core.common_models import BaseModel
 from moto.core.config import default_user_config
 from moto.core.exceptions import ServiceException
-from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 from moto.events.models import Archive, EventBus
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, Role, iam_backends
@@ -53,7 +54,7 @@ _ATTRIBUTES: dict[Any, dict[str, Callable[[Any], str]]] = {
     Topic: {"TopicArn": lambda topic: topic.arn},
 }
 
-_WRITING = RLock()
+_TABLES = Lock()
 
 
 class QueueAttributes(Mapping[str, Moto]):
@@ -220,13 +221,13 @@ def _create_archive(create: Callable[..., Archive]) -> Callable[..., Archive]:
     return create_from_cloudformation_json
 
 
-def _one_at_a_time(write: Callable[..., Any]) -> Callable[..., Any]:
-    """DynamoDB checks a condition and writes in one step; moto's threads can come between the two."""
+def _one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
+    """DynamoDB checks a condition and writes in one step, and nobody reads half of a write; moto's threads can."""
 
-    @wraps(write)
+    @wraps(call)
     def locked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  moto's own
-        with _WRITING:
-            return write(*args, **kwargs)
+        with _TABLES:
+            return call(*args, **kwargs)
 
     return locked
 
@@ -238,6 +239,7 @@ def install() -> None:
     by_name = property(lambda resource: resource.name)
     patches: tuple[tuple[Any, str, Any], ...] = (
         (BaseModel, "__new__", lambda cls, *_args, **_kwargs: object.__new__(cls)),
+        (DynamoHandler, "call_action", _one_at_a_time(DynamoHandler.call_action)),
         (parsing, "clean_json", _clean(parsing.clean_json)),
         (parsing, "parse_and_create_resource", _create_resource(parsing.parse_and_create_resource)),
         (
@@ -268,8 +270,6 @@ def install() -> None:
         ),
         (stepfunctions, "stepfunctions_backends", stepfunctions_parser_backends),
     )
-    for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
-        setattr(DynamoDBBackend, name, _one_at_a_time(getattr(DynamoDBBackend, name)))
     for owner, name, value in patches:
         setattr(owner, name, value)
     for model, extra in _ATTRIBUTES.items():
