@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from chalice.app import Chalice
 from chalicelib import guide, pipelines, reference, runtimes, tasks, uploads, webhooks
 from chalicelib.problems import explain_chalice
+from chalicelib.tracing import capture_sampled
 
-# No Tracer here: importing the X-Ray SDK takes longer than all else a cold start does. Lambda traces the function.
 logger = Logger()
 app = Chalice(app_name="darkroom", configure_logs=False)
 app.register_middleware(explain_chalice, "http")
@@ -18,6 +18,7 @@ for blueprint in (guide, tasks, pipelines, uploads, runtimes, webhooks, referenc
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, clear_state=True)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of API Gateway."""
     answer: dict[str, Any] = app(event, context)

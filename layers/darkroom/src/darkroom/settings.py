@@ -45,6 +45,11 @@ class Settings(BaseModel):
             raise SettingsError("; ".join(faults)) from error
 
 
+def trace_is_sampled() -> bool:
+    """Whether X-Ray keeps the trace of the invocation under way (Lambda sets the variable before each)."""
+    return "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", "")
+
+
 class TableSettings(Settings):
     """Where the tasks are."""
 
