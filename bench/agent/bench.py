@@ -60,11 +60,10 @@ SHAPES = (
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: a shape, a run time in seconds, and whether the agent prefetches."""
+    """What is measured: tasks of a shape that run for so many seconds."""
 
     shape: Shape
     seconds: float
-    prefetch: bool
 
     @property
     def tasks(self) -> int:
@@ -80,6 +79,10 @@ class Measured:
     overhead: float
     cpu: float
     memory: float
+
+
+Pair = tuple[Measured, Measured]
+"""Of an agent as it is, and of a serial one."""
 
 
 def free_port() -> int:
@@ -161,7 +164,7 @@ class Cloud:
             if result.error is not None:
                 raise RuntimeError(result.error.message)
 
-    def environment(self, case: Case, endpoint: str, gpu: str) -> dict[str, str]:
+    def environment(self, endpoint: str, gpu: str, *, prefetch: bool) -> dict[str, str]:
         """The agent's environment."""
         return {
             "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
@@ -171,7 +174,7 @@ class Cloud:
             "DARKROOM_ALLOWED_NETWORKS": "127.0.0.0/8",
             "DARKROOM_OUTPUT_BUCKET": self._name,
             "DARKROOM_POLL_SECONDS": "1",
-            "DARKROOM_PREFETCH": str(case.prefetch).lower(),
+            "DARKROOM_PREFETCH": str(prefetch).lower(),
             "DARKROOM_QUEUE_URL": self._queue,
             "DARKROOM_RESULTS_QUEUE_URL": self._results,
             "DARKROOM_RUNTIME_NAME": "bench",
@@ -186,8 +189,8 @@ class Cloud:
         return urlunsplit(link._replace(netloc=urlsplit(proxied).netloc))
 
 
-def measure(case: Case, direct: str, proxied: str) -> Measured:
-    """Run one case."""
+def measure(case: Case, direct: str, proxied: str, *, prefetch: bool) -> Measured:
+    """Run one case with one of the two agents."""
     cloud = Cloud(direct)
     cloud.fill(case, cloud.input_link(proxied))
     port = free_port()
@@ -195,7 +198,9 @@ def measure(case: Case, direct: str, proxied: str) -> Measured:
     with ExitStack() as stack:
         stack.enter_context(process(str(HERE / "gpu.py"), str(port), str(case.seconds), str(case.shape.images)))
         get(f"{gpu}/busy")
-        agent = stack.enter_context(process("-m", "darkroom_agent", env=cloud.environment(case, proxied, gpu)))
+        agent = stack.enter_context(
+            process("-m", "darkroom_agent", env=cloud.environment(proxied, gpu, prefetch=prefetch))
+        )
         while not cloud.reported():  # what starting costs is paid once, not for each task
             time.sleep(0.05)
         counted, started = cloud.reported(), usage(agent.pid)[0]
@@ -221,13 +226,10 @@ def usage(pid: int) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[12])) / 100, int(status["VmHWM"].split()[0]) / 1024
 
 
-def table(results: dict[Case, Measured]) -> Table:
+def table(pairs: dict[Case, Pair]) -> Table:
     """The results side by side."""
     rows = Table("task", "GPU s", "busy", "goal", "serial", "beyond ms", "serial", "CPU ms", "memory MB")
-    for case, ours in results.items():
-        serial = results.get(Case(case.shape, case.seconds, prefetch=False))
-        if not case.prefetch or serial is None:
-            continue
+    for case, (ours, serial) in pairs.items():
         goal = case.shape.goals[case.seconds]
         rows.add_row(
             case.shape.name,
@@ -250,24 +252,20 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="write docs/performance/agent.{md,png} too")
     arguments = parser.parse_args()
     shapes = SHAPES[:1] if arguments.quick else SHAPES
-    cases = [
-        Case(shape, seconds, prefetch=prefetch)
-        for shape in shapes
-        for seconds in ([0.2] if arguments.quick else shape.goals)
-        for prefetch in (True, False)
-    ]
-    results: dict[Case, Measured] = {}
+    cases = [Case(shape, seconds) for shape in shapes for seconds in ([0.2] if arguments.quick else shape.goals)]
+    pairs: dict[Case, Pair] = {}
     with run_aws() as direct, ExitStack() as stack:
         port = free_port()
         proxied = f"http://127.0.0.1:{port}"
         stack.enter_context(process(str(HERE / "latency.py"), str(port), direct))
         for case in track(cases, "measuring …"):
-            results[case] = measure(case, direct, proxied)
-    Console().print(table(results))
+            ours, serial = (measure(case, direct, proxied, prefetch=prefetch) for prefetch in (True, False))
+            pairs[case] = ours, serial
+    Console().print(table(pairs))
     if arguments.docs:
         from report import write  # it wants matplotlib  # noqa: PLC0415
 
-        write(results, ROOT / "docs" / "performance")
+        write(pairs, ROOT / "docs" / "performance")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,21 @@
 """The bench's results as a page of the documentation: a table and a plot."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
-from bench import SHAPES, Case, Measured
+
+if TYPE_CHECKING:
+    from bench import Case, Pair
 
 _HEAD = """| task | GPU time | GPU busy | goal | serial | beyond the run | serial | CPU a task | peak memory |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
-def write(results: dict[Case, Measured], folder: Path) -> None:
+def write(pairs: "dict[Case, Pair]", folder: Path) -> None:
     """Write `agent.md` and `agent.png` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    pairs = {
-        case: (ours, results[Case(case.shape, case.seconds, prefetch=False)])
-        for case, ours in results.items()
-        if case.prefetch
-    }
     rows = [
         f"| {case.shape.name} | {1000 * case.seconds:.0f} ms | **{ours.busy:.1%}** | "
         f"{case.shape.goals[case.seconds]:.0%} | {serial.busy:.1%} | {1000 * ours.overhead:.0f} ms | "
@@ -28,9 +26,10 @@ def write(results: dict[Case, Measured], folder: Path) -> None:
     _plot(pairs, folder / "agent.png")
 
 
-def _plot(pairs: dict[Case, tuple[Measured, Measured]], path: Path) -> None:
-    figure, axes = plt.subplots(1, len(SHAPES), figsize=(10, 3.6), sharey=True, layout="constrained")
-    for axis, shape in zip(axes, SHAPES, strict=True):
+def _plot(pairs: "dict[Case, Pair]", path: Path) -> None:
+    shapes = list(dict.fromkeys(case.shape for case in pairs))
+    figure, axes = plt.subplots(1, len(shapes), figsize=(10, 3.6), sharey=True, layout="constrained", squeeze=False)
+    for axis, shape in zip(axes[0], shapes, strict=True):
         cases = [case for case in pairs if case.shape is shape]
         places = range(len(cases))
         for offset, colour, label in ((-0.2, "#2a9d8f", "prefetch"), (0.2, "#adb5bd", "serial")):
@@ -43,7 +42,7 @@ def _plot(pairs: dict[Case, tuple[Measured, Measured]], path: Path) -> None:
         axis.set_xticks(list(places), [f"{1000 * case.seconds:.0f} ms" for case in cases])
         axis.set(title=shape.name, xlabel="GPU time a task", ylim=(0, 112))
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("GPU busy, %")
-    axes[0].legend(loc="lower right", fontsize=8)
+    axes[0][0].set_ylabel("GPU busy, %")
+    axes[0][0].legend(loc="lower right", fontsize=8)
     figure.suptitle("How busy an agent keeps its GPU (line: the goal)", fontsize=11)
     figure.savefig(path, dpi=110)
