@@ -1,10 +1,10 @@
 """Darkroom's client library: `Client` and `AsyncClient` speak to an API. The command `darkroom` uses it."""
 
+from typing import TYPE_CHECKING, Any
+
 from darkroom.outputs import OutputOptions
 from darkroom.tasks import TaskStatus, TaskType
 from darkroom.webhooks import Webhook
-from darkroom_cli.async_client import AsyncClient
-from darkroom_cli.client import Client
 from darkroom_cli.errors import (
     ApiError,
     ClientError,
@@ -26,6 +26,10 @@ from darkroom_cli.limits import Limits, Polling, Retries, Timeouts, Transfers
 from darkroom_cli.operations import Finished
 from darkroom_cli.runtimes import Runtime
 from darkroom_cli.tasks import Submission, Task
+
+if TYPE_CHECKING:
+    from darkroom_cli.async_client import AsyncClient
+    from darkroom_cli.client import Client
 
 __all__ = [
     "ApiError",
@@ -59,3 +63,16 @@ __all__ = [
     "WaitTimeoutError",
     "Webhook",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  a class
+    """The clients are loaded when they are asked for: a command that needs none should not wait for them."""
+    if name == "Client":
+        from darkroom_cli.client import Client
+
+        return Client
+    if name == "AsyncClient":
+        from darkroom_cli.async_client import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

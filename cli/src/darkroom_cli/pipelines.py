@@ -14,7 +14,6 @@ from darkroom_cli.errors import UnexpectedAnswerError
 from darkroom_cli.flows import Answer, Send
 from darkroom_cli.limits import Limits
 from darkroom_cli.operations import Operations
-from darkroom_cli.performers import Performer
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _EVERY = 0.5
@@ -27,6 +26,8 @@ class PipelineClient:
     """
 
     def __init__(self, access: Access, limits: Limits | None = None) -> None:
+        from darkroom_cli.performers import Performer
+
         limits = limits or Limits()
         self._does = Operations(limits)
         self._performer = Performer(access.url, access.api_key, limits)

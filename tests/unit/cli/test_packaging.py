@@ -3,10 +3,15 @@
 import ast
 import asyncio
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import pytest
+
+import darkroom_cli
 
 PACKAGE = Path(__file__).parents[3] / "cli"
 SOURCES = PACKAGE / "src" / "darkroom_cli"
@@ -55,3 +60,24 @@ async def test_the_command_starts_without_any_extra() -> None:
     loaded, _ = await process.communicate()
 
     assert (process.returncode, loaded.decode().split()) == (0, [])
+
+
+@pytest.mark.parametrize("argv", [["version"], ["--help"], ["deploy", "--help"], ["pipelines", "run", "--help"]])
+def test_what_takes_long_to_load_is_not_loaded_to_say_how_commands_are_used(argv: list[str]) -> None:
+    slow = {"asyncio", "boto3", "botocore", "httpx", "jsonschema", "PIL", "yaml", "darkroom.documents"}
+    program = f"""
+import sys
+from darkroom_cli.main import app
+try:
+    app({argv!r})
+finally:
+    print("loaded:", *({slow!r} & sys.modules.keys()))
+"""
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603
+    assert "loaded:" == told.stdout.splitlines()[-1]
+
+
+def test_the_library_offers_all_that_it_names() -> None:
+    assert all(getattr(darkroom_cli, name) for name in darkroom_cli.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = darkroom_cli.nothing

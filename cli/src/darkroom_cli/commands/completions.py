@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from darkroom_cli.client import Client
 from darkroom_cli.errors import ClientError
 from darkroom_cli.limits import Limits, Retries, Timeouts
 from darkroom_cli.profiles import Config
+
+if TYPE_CHECKING:
+    from darkroom_cli.client import Client
 
 _QUICK = Limits(timeouts=Timeouts(connect=0.5, read=1.5, write=0.5), retries=Retries(tries=1))
 _RECENT = 20
@@ -32,5 +35,7 @@ def complete_runtime(incomplete: str) -> Iterator[str]:
         yield from (runtime.name for runtime in client.runtimes() if runtime.name.startswith(incomplete))
 
 
-def _client() -> Client:
+def _client() -> "Client":
+    from darkroom_cli.client import Client
+
     return Client.from_profile(limits=_QUICK)

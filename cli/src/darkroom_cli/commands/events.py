@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -16,8 +16,10 @@ from darkroom_cli.commands.completions import complete_runtime, complete_task
 from darkroom_cli.commands.registration import command
 from darkroom_cli.commands.sessions import Session
 from darkroom_cli.errors import ConfigurationError
-from darkroom_cli.event_taps import WAIT, EventTap, Wanted
 from darkroom_cli.views import STYLES
+
+if TYPE_CHECKING:
+    from darkroom_cli.event_taps import EventTap
 
 app = typer.Typer(no_args_is_help=True, help="Hear what happens, as it happens.")
 
@@ -59,6 +61,8 @@ def tail(
             "This profile knows an address and a key, and no AWS account to listen in.",
             hint="Use a profile that names a stack: `darkroom config set NAME --stack STACK`.",
         )
+    from darkroom_cli.event_taps import EventTap, Wanted
+
     wanted = Wanted(types=type_ or (), details={"id": task or (), "runtime": runtime or ()})
     with _ended_by_signals(), EventTap(aws, wanted) as tap:
         if not session.json:
@@ -70,7 +74,9 @@ def tail(
                 session.out.print(_line(event), soft_wrap=True)
 
 
-def _limited(tap: EventTap, count: int | None, timeout: float | None) -> Iterator[JsonObject]:
+def _limited(tap: "EventTap", count: int | None, timeout: float | None) -> Iterator[JsonObject]:
+    from darkroom_cli.event_taps import WAIT
+
     until = None if timeout is None else time.monotonic() + timeout
     seen = 0
     while until is None or time.monotonic() < until:

@@ -1,6 +1,5 @@
 """`darkroom local up` and `darkroom demo`: they need the package darkroom-local, and load it when they are run."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +59,8 @@ def up(
     """
     parameters, runtime_urls = _pairs("--parameter", parameter or ()), _pairs("--runtime-url", runtime_url or ())
     _check(template)
+    import asyncio
+
     with _installed():
         from darkroom_cli.local_runs import run_until_stopped
         from darkroom_local.cloud import Plan
@@ -86,6 +87,8 @@ def demo(
     Ends with code 1 if anything is missing: an image, a callback message, an event.
     """
     _check(template)
+    import asyncio
+
     with _installed():
         from darkroom_cli.local_runs import show_demo
     if not asyncio.run(show_demo(session, template, output, verbose=verbose)):

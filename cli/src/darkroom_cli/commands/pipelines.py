@@ -2,27 +2,24 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from darkroom.conditions import Condition, ConditionError
-from darkroom.documents import Document, read_document
-from darkroom.errors import InvalidRequestError
-from darkroom.graphs import cycles, needs_of
 from darkroom.models import JsonObject
 from darkroom_cli.commands.registration import command
 from darkroom_cli.commands.sessions import Session
-from darkroom_cli.drawings import to_mermaid, to_png, to_svg
 from darkroom_cli.errors import UsageError
 from darkroom_cli.exits import ExitCode
 from darkroom_cli.pipelines import ENDED, PipelineClient
+
+if TYPE_CHECKING:
+    from darkroom.documents import Document
 
 app = typer.Typer(no_args_is_help=True, help="Run many steps as one: see docs/pipelines.md.")
 
@@ -60,6 +57,8 @@ def graph(
     ] = None,
 ) -> None:
     """Draw a document's graph: as Mermaid to stdout, or as a picture into a file. Needs no Darkroom."""
+    from darkroom_cli.drawings import to_mermaid, to_png, to_svg
+
     document = _read(file)
     if output is None:
         session.give_lines(to_mermaid(document).splitlines())
@@ -227,6 +226,8 @@ class _Lines:
 
 def _load(file: Path) -> JsonObject:
     """A document from a file; JSON is YAML, too."""
+    import yaml
+
     try:
         found = json.loads(file.read_text()) if file.suffix == ".json" else yaml.safe_load(file.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -236,8 +237,13 @@ def _load(file: Path) -> JsonObject:
     return found
 
 
-def _read(file: Path) -> Document:
+def _read(file: Path) -> "Document":
     """A document whose form is right, and which can be drawn: without cycles."""
+    from darkroom.conditions import Condition, ConditionError
+    from darkroom.documents import read_document
+    from darkroom.errors import InvalidRequestError
+    from darkroom.graphs import cycles, needs_of
+
     try:
         document = read_document(_load(file))
         for step in document.steps:

@@ -4,19 +4,21 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
-from darkroom_cli.client import Client
 from darkroom_cli.commands.completions import complete_runtime
 from darkroom_cli.commands.progress import upload_bar
 from darkroom_cli.commands.sessions import Session
 from darkroom_cli.contents import Wishes, build_content, read_content
 from darkroom_cli.errors import UsageError
 from darkroom_cli.tasks import Submission
+
+if TYPE_CHECKING:
+    from darkroom_cli.client import Client
 
 _CONTENT = "What to make"
 _TASK = "The task"
@@ -91,7 +93,7 @@ class RequestOptions:
     ] = None
 
 
-def read_request(options: RequestOptions, session: Session, client: Client) -> Submission:
+def read_request(options: RequestOptions, session: Session, client: "Client") -> Submission:
     """The submission that the options make; pictures on this machine are uploaded on the way.
 
     Raises:
@@ -121,7 +123,7 @@ def read_request(options: RequestOptions, session: Session, client: Client) -> S
     return cast("Submission", {name: value for name, value in named.items() if value is not None})
 
 
-def choose_runtime(type_: str, session: Session, client: Client) -> str:
+def choose_runtime(type_: str, session: Session, client: "Client") -> str:
     """The profile's runtime; else the only one that does this.
 
     Raises:

@@ -4,16 +4,19 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 
 from darkroom.models import JsonObject
 from darkroom_cli.access import Access
-from darkroom_cli.client import Client
 from darkroom_cli.errors import ApiError, ClientError
 from darkroom_cli.exits import exit_code
 from darkroom_cli.profiles import find_access
 from darkroom_cli.tasks import Shown
+
+if TYPE_CHECKING:
+    from darkroom_cli.client import Client
 
 
 class Session:
@@ -38,8 +41,10 @@ class Session:
         return find_access(self.profile)
 
     @contextmanager
-    def client(self) -> Iterator[Client]:
+    def client(self) -> "Iterator[Client]":
         """A client of it."""
+        from darkroom_cli.client import Client
+
         with Client(self.access.url, self.access.api_key) as client:
             yield client
 

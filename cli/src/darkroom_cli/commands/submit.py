@@ -1,11 +1,10 @@
 """`darkroom submit` and `darkroom run`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from darkroom_cli.client import Client
 from darkroom_cli.commands.progress import TaskProgress
 from darkroom_cli.commands.registration import command
 from darkroom_cli.commands.requests import RequestOptions, read_request
@@ -13,6 +12,9 @@ from darkroom_cli.commands.sessions import Session
 from darkroom_cli.errors import ClientError, TaskNotSucceededError
 from darkroom_cli.previews import Picture, showable
 from darkroom_cli.tasks import Task
+
+if TYPE_CHECKING:
+    from darkroom_cli.client import Client
 
 _FOLDER = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the images go.", file_okay=False)
@@ -76,7 +78,7 @@ def run(session: Session, options: RequestOptions, output: _FOLDER = Path(), tim
         session.give_lines([str(file) for file in files])
 
 
-def follow(session: Session, client: Client, task: Task, progress: TaskProgress, timeout: float | None) -> Task:
+def follow(session: Session, client: "Client", task: Task, progress: TaskProgress, timeout: float | None) -> Task:
     """Show a task until it ends, and return how it ended."""
     try:
         for task in client.watch(task.id, timeout):  # noqa: B020, PLR1704  the same task, later
@@ -87,7 +89,7 @@ def follow(session: Session, client: Client, task: Task, progress: TaskProgress,
     return task
 
 
-def read_preview(client: Client, task: Task, progress: TaskProgress) -> bytes | None:
+def read_preview(client: "Client", task: Task, progress: TaskProgress) -> bytes | None:
     """What a running task shows so far, where this terminal could show it."""
     if progress.protocol is None or task.ended:
         return None

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.live import Live
@@ -11,7 +11,6 @@ from rich.table import Table
 
 from darkroom.models import now
 from darkroom.tasks import TaskStatus, TaskType
-from darkroom_cli.client import Client
 from darkroom_cli.commands.completions import complete_runtime, complete_task
 from darkroom_cli.commands.progress import TaskProgress
 from darkroom_cli.commands.registration import command
@@ -21,6 +20,9 @@ from darkroom_cli.errors import TaskNotSucceededError, UsageError
 from darkroom_cli.moments import read_moment
 from darkroom_cli.tasks import Filter, Task
 from darkroom_cli.views import task_sheet, task_table
+
+if TYPE_CHECKING:
+    from darkroom_cli.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="See and steer tasks.")
 
@@ -169,7 +171,7 @@ def _filter(**fields: object) -> Filter:
     return {name: value for name, value in fields.items() if value}  # type: ignore[return-value]
 
 
-def _watch_latest(session: Session, client: Client) -> None:
+def _watch_latest(session: Session, client: "Client") -> None:
     if not session.out.is_terminal:
         raise UsageError("There is no terminal to show them on.", hint="Name a task, or use `darkroom tasks list`.")
 
@@ -182,14 +184,14 @@ def _watch_latest(session: Session, client: Client) -> None:
             live.update(look(), refresh=True)
 
 
-def _watch_json(session: Session, client: Client, id_: str, timeout: float | None) -> None:
+def _watch_json(session: Session, client: "Client", id_: str, timeout: float | None) -> None:
     for task in client.watch(id_, timeout):
         session.give_json(task, lines=True)
     if not task.succeeded:
         raise TaskNotSucceededError(task)
 
 
-def _watch_one(session: Session, client: Client, id_: str, timeout: float | None) -> None:
+def _watch_one(session: Session, client: "Client", id_: str, timeout: float | None) -> None:
     with TaskProgress(session) as progress:
         task = follow(session, client, client.get(id_), progress, timeout)
     session.give(task, lambda: task_sheet(task))

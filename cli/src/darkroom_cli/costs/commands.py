@@ -9,10 +9,6 @@ from pydantic import ValidationError
 
 from darkroom_cli.commands.registration import command
 from darkroom_cli.commands.sessions import Session
-from darkroom_cli.costs.estimates import Estimate
-from darkroom_cli.costs.prices import PriceList
-from darkroom_cli.costs.tables import as_json, comparison_table, guide_table, lines_table, notes
-from darkroom_cli.costs.workloads import Workload
 from darkroom_cli.errors import UsageError
 
 
@@ -24,6 +20,8 @@ def _exact(text: str) -> Decimal:
 
 
 def _read_assumptions(texts: list[str]) -> dict[str, str]:
+    from darkroom_cli.costs.workloads import Workload
+
     pairs = [text.partition("=") for text in texts]
     unknown = sorted({name for name, _, _ in pairs} - Workload.model_fields.keys())
     if unknown or not all(sign for _, sign, _ in pairs):
@@ -64,6 +62,11 @@ def cost(
     details: Annotated[bool, typer.Option("--details", help="This design line by line, too.")] = False,
 ) -> None:
     """What a month costs: the user guide's table, and this design's figure beside it."""
+    from darkroom_cli.costs.estimates import Estimate
+    from darkroom_cli.costs.prices import PriceList
+    from darkroom_cli.costs.tables import as_json, comparison_table, guide_table, lines_table, notes
+    from darkroom_cli.costs.workloads import Workload
+
     given = asdict(month)
     given["seconds_per_image"] = given.pop("seconds")
     try:

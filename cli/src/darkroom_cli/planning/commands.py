@@ -4,20 +4,17 @@ import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
 from darkroom_cli.commands.registration import command
 from darkroom_cli.commands.sessions import Session
 from darkroom_cli.errors import UsageError
-from darkroom_cli.planning.arrivals import read_arrivals
-from darkroom_cli.planning.assumptions import Assumptions
-from darkroom_cli.planning.drawings import draw
-from darkroom_cli.planning.reports import as_json, summary_table
-from darkroom_cli.planning.scaling import Values, seconds
-from darkroom_cli.planning.simulation import Conditions, Outage, Simulation
+
+if TYPE_CHECKING:
+    from darkroom_cli.planning.assumptions import Assumptions
+    from darkroom_cli.planning.simulation import Outage
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,16 @@ class World:
     ] = None
 
 
-def read_assumptions(texts: list[str], task: float) -> Assumptions:
+def read_assumptions(texts: list[str], task: float) -> "Assumptions":
     """The assumptions with what was given in their place.
 
     Raises:
         UsageError: one is unknown or not allowed.
     """
+    from pydantic import ValidationError
+
+    from darkroom_cli.planning.assumptions import Assumptions
+
     given: dict[str, object] = {"task": task}
     given |= {name: value for name, _, value in (text.partition("=") for text in texts)}
     try:
@@ -74,12 +75,14 @@ def read_assumptions(texts: list[str], task: float) -> Assumptions:
         raise UsageError(f"--assume {faults}", hint=f"Names: {', '.join(Assumptions.model_fields)}") from error
 
 
-def read_outage(text: str) -> Outage:
+def read_outage(text: str) -> "Outage":
     """The outage that `BEGIN-END` stands for; none for an empty text.
 
     Raises:
         UsageError: it stands for nothing.
     """
+    from darkroom_cli.planning.simulation import Outage
+
     if not text:
         return Outage()
     match = re.fullmatch(r"(\d+)-(\d+)", text)
@@ -102,6 +105,12 @@ def plan(
     ] = None,
 ) -> None:
     """Simulate how a runtime scales: how long tasks wait, and what it costs. Several values files are compared."""
+    from darkroom_cli.planning.arrivals import read_arrivals
+    from darkroom_cli.planning.drawings import draw
+    from darkroom_cli.planning.reports import as_json, summary_table
+    from darkroom_cli.planning.scaling import Values, seconds
+    from darkroom_cli.planning.simulation import Conditions, Simulation
+
     chance = random.Random(load.seed) if load.at_random else None  # noqa: S311  a simulation
     times = read_arrivals(load.arrivals, seconds(load.duration), chance)
     assumptions = read_assumptions(world.assume or [], load.task)
