@@ -1,6 +1,5 @@
 """`darkroom deploy` and `destroy` with tools that only record how they were called."""
 
-import json
 import os
 import stat
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from darkroom_cli.deploy.commands import Step, command, write_script
 from darkroom_cli.deploy.components import read_components
@@ -18,6 +18,9 @@ from darkroom_cli.deploy.names import Names
 from darkroom_cli.deploy.plans import Deployment
 from darkroom_cli.deploy.removal import Removal
 from darkroom_cli.deploy.runner import Runner, StepError
+from darkroom_cli.image_caches import CacheRequest, ImageCaches
+from darkroom_cli.main import app
+from darkroom_cli.settings import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +68,7 @@ class Tools:
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("aws", "sam", "helm", "kubectl", "curl", "date", "docker", "sleep"):
+    for name in ("aws", "sam", "helm", "kubectl", "curl", "darkroom", "docker"):
         path = folder / name
         path.write_text(TOOL)
         path.chmod(path.stat().st_mode | stat.S_IEXEC)
@@ -91,16 +94,14 @@ FIRST_TIME = (
     ("get-role", 1, "NoSuchEntity"),
     ("describe-repositories", 1, "RepositoryNotFoundException"),
     ("describe-images", 1, "ImageNotFoundException"),
-    ("describe-execution", 0, "SUCCEEDED None None"),
-    ("describe-snapshots", 0, "None"),
 )
 
 
 @pytest.mark.parametrize(
     "rules",
     [
-        [("describe-execution", 0, "SUCCEEDED None None")],
-        [*FIRST_TIME[:-1]],
+        [],
+        [*FIRST_TIME],
     ],
     ids=["all there", "nothing there"],
 )
@@ -117,16 +118,13 @@ def test_what_is_printed_and_what_is_run_are_the_same(tools: Tools, rules: list[
 
 def test_everything_comes_in_its_order(tools: Tools) -> None:
     tools.answer(*FIRST_TIME)
-    with pytest.raises(StepError, match="None"):  # the fake's snapshot never comes
-        run(list(deployment(TWO).steps()))
-    tools.answer(*FIRST_TIME[:-1])
     run(list(deployment(TWO).steps()))
     marks = [
         " ".join(call[:3])
         if call[0] == "aws"
         else " ".join([call[0], call[1], *_value(call, "--stack-name"), *_release(call)])
         for call in tools.calls
-        if call[:2] not in (["aws", "cloudformation"], ["aws", "ec2"], ["date", "+%s"])
+        if call[:2] not in (["aws", "cloudformation"], ["aws", "ec2"])
     ]
     assert [
         "aws s3api head-bucket",
@@ -149,6 +147,7 @@ def test_everything_comes_in_its_order(tools: Tools) -> None:
         "helm upgrade keda",
         "helm upgrade dcgm-exporter",
         "sam deploy sdoneksStack-operations",
+        "darkroom image-cache",
         "sam build",
         "sam deploy sdoneksStack",
         "sam deploy sdoneksStack-sdruntime",
@@ -160,15 +159,49 @@ def test_everything_comes_in_its_order(tools: Tools) -> None:
     ] == marks
 
 
-def test_a_missing_snapshot_is_made_of_all_images(tools: Tools) -> None:
-    tools.answer(*FIRST_TIME)
-    with pytest.raises(StepError) as caught:
-        run(list(deployment(TWO).steps()))
-    assert "Make a snapshot of the images" == caught.value.step.title
-    (start,) = (call for call in tools.calls if "start-execution" in call)
-    work = json.loads(start[start.index("--input") + 1])
-    assert 3 == len(work["images"])
-    assert 80 == work["size_gib"]
+def test_the_snapshot_holds_all_images_and_every_runtime_without_one_gets_it(tools: Tools) -> None:
+    tools.answer(("image-cache", 0, "snap-made"), ("get-caller-identity", 0, "123456789012"))
+    run(list(deployment(TWO).steps()))
+    (build,) = (call for call in tools.calls if call[0] == "darkroom")
+    images = build[3 : build.index("--size")]
+    assert {"sdwebui:latest", "comfyui:latest"} < {image.rpartition("/")[2] for image in images}
+    assert 3 == len(images)
+    assert any(
+        image.startswith("123456789012.dkr.ecr.us-west-2.amazonaws.com/sdoneks/queue-agent:") for image in images
+    )
+    assert ["--size", "80", "--stack", "sdoneksStack-operations", "--region", "us-west-2"] == build[-6:]
+    installs = [call for call in tools.calls if call[0] == "helm" and call[3] in {"sdruntime", "comfy"}]
+    assert 2 == len(installs)
+    assert all("karpenter.nodeTemplate.dataVolume.snapshotID=snap-made" in call for call in installs)
+
+
+def test_what_deploy_runs_of_darkroom_is_what_the_command_line_takes(tools: Tools) -> None:
+    run(list(deployment(TWO).steps()))
+    (build,) = (call for call in tools.calls if call[0] == "darkroom")
+    made: list[tuple[CacheRequest, str]] = []
+
+    def find(caches: ImageCaches, request: CacheRequest) -> str:
+        made.append((request, caches._aws.stack))
+        return "snap-1"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageCaches, "find", find)
+        result = CliRunner().invoke(app, build[1:])
+    assert "snap-1\n" == result.stdout
+    assert [(CacheRequest(build[3:6], 80), "sdoneksStack-operations")] == made
+
+
+def test_the_tools_that_make_setup_brings_are_found_by_the_script_too() -> None:
+    script = write_script([Step("Show it", (command("bash", "-c", "command -v darkroom"),))])
+    found = subprocess.run(  # noqa: S603  ours
+        ["/bin/bash", "-c", script],
+        env={"PATH": "/usr/bin:/bin"},
+        cwd=Path.cwd(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert PROGRAMS / "darkroom" == Path(found.stdout.strip())
 
 
 def test_a_failure_tells_the_command_its_words_and_that_it_can_be_repeated(tools: Tools) -> None:
@@ -204,7 +237,7 @@ def test_a_bucket_of_ones_own_and_a_snapshot_are_taken_as_they_are(tools: Tools)
     given = read_config(ROOT / "tests/guide/china.yaml")
     run(list(Deployment(given, "cn-northwest-1", ROOT, Path("made")).steps()))
     lines = [" ".join(call) for call in tools.calls]
-    assert not [line for line in lines if "create-bucket" in line or "start-execution" in line or "curl" in line]
+    assert not [line for line in lines if "create-bucket" in line or "image-cache" in line or "curl" in line]
     assert not [line for line in lines if line.startswith("aws") and "--region cn-northwest-1" not in line]
     (helm,) = (line for line in lines if "helm upgrade --install sdruntime" in line)
     assert "snapshotID" not in helm, "it stands in the values"

@@ -1,5 +1,6 @@
 """Image caches: snapshots from which new nodes start with the container images (sam/operations.yaml makes them)."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,12 @@ class CacheRequest:
     subnet: str | None = None
     architecture: Literal["x86_64", "arm64"] | None = None
 
+    @property
+    def name(self) -> str:
+        """A name for what it asks for, the same for the same: executions, and so snapshots, begin with it."""
+        asked = [str(self.size_gib or ""), self.architecture or "", *sorted(self.images)]
+        return f"images-{hashlib.sha256(chr(10).join(asked).encode()).hexdigest()[:12]}"
+
     def as_input(self) -> JsonObject:
         """The state machine's input."""
         given = {
@@ -50,8 +57,23 @@ class ImageCaches:
     def __init__(self, aws: AwsAccess) -> None:
         self._aws = aws
 
+    def find(self, request: CacheRequest) -> str | None:
+        """The newest snapshot that was made for the same request; None where there is none.
+
+        Raises:
+            AwsError: AWS could not be asked, or refused.
+        """
+        filters = [
+            {"Name": "tag:darkroom:execution", "Values": [f"{request.name}-*"]},
+            {"Name": "status", "Values": ["completed"]},
+        ]
+        with explained_aws():
+            found = self._aws.client("ec2").describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
+        newest = max(found, key=lambda snapshot: snapshot["StartTime"], default=None)
+        return None if newest is None else str(newest["SnapshotId"])
+
     def start(self, request: CacheRequest) -> str:
-        """Start to make a cache; returns the execution's ARN.
+        """Start to make a cache, unless one for the same request is being made; returns the execution's ARN.
 
         Raises:
             ConfigurationError: there is no such stack, or it has no such state machine.
@@ -63,10 +85,16 @@ class ImageCaches:
                 f"The stack {self._aws.stack!r} makes no image caches.", hint="Deploy sam/operations.yaml first."
             )
         with explained_aws():
-            started = self._aws.client("stepfunctions").start_execution(
-                stateMachineArn=machine, input=json.dumps(request.as_input())
-            )
-        return str(started["executionArn"])
+            client = self._aws.client("stepfunctions")
+            running = client.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
+            execution = next((it for it in running if it["name"].startswith(f"{request.name}-")), None)
+            if execution is None:
+                execution = client.start_execution(
+                    stateMachineArn=machine,
+                    name=f"{request.name}-{time.time():.0f}",
+                    input=json.dumps(request.as_input()),
+                )
+        return str(execution["executionArn"])
 
     def wait(self, execution: str, patience: float, sleep: Callable[[float], None] = time.sleep) -> JsonObject:
         """Wait until a cache is made; returns what the state machine says of it (`snapshot_id`).

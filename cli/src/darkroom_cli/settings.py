@@ -1,13 +1,24 @@
 """The environment of the client and the command line, read once and typed. Nothing else here reads it."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from pydantic import SecretStr
 
 from darkroom.settings import Settings
+
+PROGRAMS = Path(sys.executable).parent
+"""Where this installation's programs are: `darkroom` itself and, after `make setup`, `sam`."""
+
+
+def tool_environment() -> dict[str, str]:
+    """What tools are run with: our own environment, where programs that are not found elsewhere are ours."""
+    path = os.pathsep.join([*filter(None, [os.environ.get("PATH")]), str(PROGRAMS)])
+    return {**os.environ, "PATH": path}
 
 
 class ClientSettings(Settings):

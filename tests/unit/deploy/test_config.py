@@ -9,7 +9,7 @@ from darkroom_cli.deploy.config import DEFAULT_MODEL, Config
 from darkroom_cli.deploy.documentation import EXAMPLE, PAGE, example, fill
 from darkroom_cli.deploy.documents import parse_yaml, read_config, write_yaml
 from darkroom_cli.deploy.faults import ConfigError, check_config
-from darkroom_cli.deploy.images import cache_name, cache_size, cached_images, images_of
+from darkroom_cli.deploy.images import cache_size, cached_images, images_of
 
 ROOT = Path(__file__).parents[3]
 GUIDE = ROOT / "tests/guide"
@@ -151,7 +151,6 @@ def test_images_of_all_runtimes_without_a_snapshot_are_cached_once() -> None:
     assert ["r/webui:v1", "agent:1", f"{samples}/comfyui:latest"] == cached_images(read, "agent:1")
     assert 70 == cache_size(read)
     assert (f"{samples}/comfyui:latest", "agent:1") == images_of(read.models_runtime[1], "agent:1")
-    assert cache_name(["a", "b"], 70) == cache_name(["b", "a"], 70) != cache_name(["a"], 70)
 
 
 def test_what_is_written_reads_the_same() -> None:

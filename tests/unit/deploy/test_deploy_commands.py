@@ -51,8 +51,8 @@ def test_a_dry_run_writes_the_guides_configuration_and_prints_a_script(repositor
     (runtime,) = config.models_runtime
     assert ("sdruntime", "default", "sdwebui") == (runtime.name, runtime.namespace, runtime.type)
     assert "snap-0123456789" == runtime.values["karpenter"]["nodeTemplate"]["dataVolume"]["snapshotID"]
-    assert result.stdout.startswith("set -euo pipefail")
-    assert "start-execution" not in result.stdout
+    assert result.stdout.startswith("#!/usr/bin/env bash\nset -euo pipefail")
+    assert "image-cache" not in result.stdout
     assert (repository / ".darkroom/sdoneks/sdruntime.values.yaml").is_file()
     assert "make it in us-west-2" in result.stderr, "what is missing is told, and does not stop a dry run"
 

@@ -8,7 +8,6 @@ import typer
 from darkroom_cli.access import AwsAccess
 from darkroom_cli.commands.registration import command
 from darkroom_cli.commands.sessions import Session
-from darkroom_cli.image_caches import CacheRequest, ImageCaches
 
 app = typer.Typer(no_args_is_help=True, help="Snapshots from which nodes start with the images.")
 
@@ -49,15 +48,30 @@ def build(
     architecture: Annotated[
         Literal["x86_64", "arm64"] | None, typer.Option(help="Of the images; else the stack's.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make one though there is one: a tag may have moved since.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Wait for it, about 15 minutes.")] = True,
 ) -> None:
-    """Put images into a snapshot. Its id goes into `karpenter.nodeTemplate.dataVolume.snapshotID`."""
+    """Put images into a snapshot. Its id goes into `karpenter.nodeTemplate.dataVolume.snapshotID`.
+
+    Where there is a snapshot that was made for the same images and size, that is taken.
+    """
+    from darkroom_cli.image_caches import CacheRequest, ImageCaches
+
     caches = ImageCaches(place.aws())
     request = CacheRequest(
         [name for given in images for name in given.split(",")], size, place.subnet, architecture
     )
+    if not again and (found := caches.find(request)):
+        session.say("there already")
+        if session.json:
+            session.give_json({"snapshot_id": found, "images": list(request.images)})
+        else:
+            session.give_lines([found])
+        return
     execution = caches.start(request)
-    session.say(f"started: {execution}")
+    session.say(f"being made: {execution}")
     if not wait:
         if session.json:
             session.give_json({"execution": execution})

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from darkroom_cli.deploy.config import Config
 from darkroom_cli.deploy.images import AGENT_IMAGE, OLD_AGENT, look_up, snapshot_of
 from darkroom_cli.deploy.names import Names
+from darkroom_cli.settings import tool_environment
 
 State = Literal["ok", "warning", "missing"]
 
@@ -54,7 +55,7 @@ def check_tools(names: Iterable[str] = TOOLS) -> Iterator[Check]:
     for name in names:
         ask, pattern, oldest, source = TOOLS[name]
         wanted = ".".join(map(str, oldest))
-        path = shutil.which(name)
+        path = shutil.which(name, path=tool_environment()["PATH"])
         if path is None:
             yield Check(name, "missing", f"install {name} {wanted} or newer: {source}")
             continue

@@ -4,6 +4,9 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom_cli.settings import PROGRAMS
 
 _VARIABLE = re.compile("\0([A-Z][A-Z0-9_]*)\0")
 _SPECIAL = re.compile(r'[\\"`$]')
@@ -93,6 +96,9 @@ def quote(argument: str) -> str:
 
 
 def write_script(steps: Iterable[Step]) -> str:
-    """The steps as a shell script."""
-    parts = ["set -euo pipefail", *("\n".join(step.lines()) for step in steps)]
+    """The steps as a shell script, to be run where it was written: its paths begin there."""
+    here = Path.cwd()
+    programs = f"$PWD/{PROGRAMS.relative_to(here)}" if PROGRAMS.is_relative_to(here) else str(PROGRAMS)
+    head = ["#!/usr/bin/env bash", "set -euo pipefail", f'export PATH="$PATH:{programs}" # darkroom and sam']
+    parts = ["\n".join(head), *("\n".join(step.lines()) for step in steps)]
     return "\n\n".join(parts) + "\n"

@@ -1,6 +1,5 @@
 """Which container images a deployment needs, and whether nodes will have them in a snapshot."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -69,12 +68,6 @@ def cache_size(config: Config) -> int:
         if wants_cache(runtime)
     ]
     return min((_gib(size) if size else DATA_VOLUME_GIB for size in sizes), default=DATA_VOLUME_GIB)
-
-
-def cache_name(images: list[str], size: int) -> str:
-    """A name for a snapshot of these images, the same for the same."""
-    digest = hashlib.sha256("\n".join([str(size), *sorted(images)]).encode()).hexdigest()
-    return f"images-{digest[:12]}"
 
 
 def _image(image: Mapping[str, Any] | None, repository: str) -> str:

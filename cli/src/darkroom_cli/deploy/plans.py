@@ -12,7 +12,7 @@ from darkroom_cli.deploy.images import cache_size, cached_images, wants_agent
 from darkroom_cli.deploy.model_buckets import bucket_steps
 from darkroom_cli.deploy.names import Names
 from darkroom_cli.deploy.releases import Release
-from darkroom_cli.deploy.snapshots import snapshot_steps
+from darkroom_cli.deploy.snapshots import snapshot_step
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,12 @@ class Deployment:
                 self._sam_deploy(
                     self.source / "sam/operations.yaml", names.operations_stack, "CAPABILITY_NAMED_IAM", parameters
                 ),
-                self.output(names.operations_stack, "BuildImageCacheArn", "BUILD_IMAGE_CACHE"),
             ),
         )
         agent = f"{self.agent.repository}:{self.agent.tag}"
         images, size = cached_images(self.config, agent), cache_size(self.config)
         if images:
-            yield from snapshot_steps(self.region, images, size)
+            yield snapshot_step(names, images, size)
 
     def _control_plane(self) -> Iterator[Step]:
         build, gateway = self.source / ".aws-sam/build", self.config.api_gateway

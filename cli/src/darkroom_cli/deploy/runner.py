@@ -12,6 +12,7 @@ from rich.status import Status
 
 from darkroom_cli.deploy.commands import Command, Step
 from darkroom_cli.errors import ClientError
+from darkroom_cli.settings import tool_environment
 
 _TAIL = 20
 _WIDEST = 90
@@ -75,6 +76,7 @@ class Runner:
         try:
             process = subprocess.Popen(  # noqa: S603  the commands are ours, and no shell reads them
                 command.resolve(self._variables),
+                env=tool_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE if command.into else subprocess.STDOUT,
