@@ -208,12 +208,6 @@ def test_a_pod_touches_the_tasks_of_its_owners_by_their_key() -> None:
         assert (",", "${Each}/*", "/*,") == (separator, text, given["Each"]["Fn::Join"][0])
 
 
-def test_a_pod_never_writes_what_the_api_keeps_for_it() -> None:
-    denied = [it for it in pod_statements() if it["Effect"] == "Deny"]
-    assert ["s3:PutObject"] == [it["Action"] for it in denied]
-    assert any(text.endswith("${OutputBucket}/.requests/*") for text in texts(denied[0]["Resource"]))
-
-
 def measured(capsys: pytest.CaptureFixture[str], status: TaskStatus, make_task: Any) -> dict[str, Any]:
     measures.measure_end(make_task(status=status, finished_at=now()))
     line: dict[str, Any] = json.loads(capsys.readouterr().out)
