@@ -1,4 +1,4 @@
-"""A runtime of one's own: turns images upside down. `python http_runtime.py 9000`; needs aiohttp and Pillow."""
+"""A runtime of one's own: turns images upside down. `python http_runtime.py PORT [HOST]`; needs aiohttp, Pillow."""
 
 import asyncio
 import base64
@@ -53,4 +53,4 @@ async def interrupt(_: web.Request) -> web.Response:
 if __name__ == "__main__":
     app = web.Application(client_max_size=512 * 1024**2)  # images are large
     app.add_routes(routes)
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
+    web.run_app(app, host="".join(sys.argv[2:]) or "127.0.0.1", port=int(sys.argv[1]), print=None)

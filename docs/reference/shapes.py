@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from darkroom.answers import TaskDetails
 from darkroom.models import JsonObject, Model
 from darkroom.requests import Context, Id, Name, Prefix
-from darkroom.runtimes import RuntimeType
+from darkroom.runtimes import TypeName
 from darkroom.tasks import TaskType
 
 
@@ -69,7 +69,7 @@ class Health(Model):
 
     status: Literal["ok"]
     version: str
-    runtimes: dict[str, RuntimeType]
+    runtimes: dict[str, TypeName]
 
 
 class GuideMetadata(BaseModel):

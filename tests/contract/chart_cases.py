@@ -33,6 +33,19 @@ def runtime(extra: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 CASES: dict[str, dict[str, Any]] = {
     **{f"guide-{path.stem}": guide(path.stem) for path in sorted(GUIDE.glob("*.yaml"))},
     "comfyui": runtime({}, type="comfyui", namespace="comfy"),
+    "http": runtime(
+        {"runtime": {"inferenceApi": {"image": {"repository": "r.example.com/flip"}, "port": 9000}}}, type="http"
+    ),
+    "own-adapter": runtime(
+        {
+            "runtime": {
+                "inferenceApi": {"image": {"repository": "r.example.com/invokeai"}},
+                "queueAgent": {"image": {"repository": "r.example.com/agent"}},
+            }
+        },
+        type="invokeai",
+        taskTypes=["text-to-image"],
+    ),
     "dynamic": runtime({}, dynamicModel=True),
     "no-gpu": runtime(
         {

@@ -1,6 +1,8 @@
 """charts/darkroom-runtime, rendered with Helm's own engine."""
 
 import json
+import socket
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,42 @@ def test_both_containers_have_all_probes_and_no_needless_rights(case: str) -> No
         assert {"cpu", "memory"} <= set(container["resources"]["requests"])
     assert containers(objects)["queue-agent"]["securityContext"]["readOnlyRootFilesystem"]
     assert not pod(objects)["automountServiceAccountToken"]
+
+
+@pytest.mark.parametrize(
+    ("case", "asked"),
+    [
+        ("guide-runtime", {"httpGet": {"path": "/sdapi/v1/memory", "port": "api"}}),
+        ("comfyui", {"httpGet": {"path": "/system_stats", "port": "api"}}),
+        ("http", {"httpGet": {"path": "/ready", "port": "api"}}),
+        ("own-adapter", {"tcpSocket": {"port": "api"}}),
+    ],
+)
+def test_a_runtime_is_asked_in_its_own_words_whether_it_can_work(case: str, asked: dict[str, Any]) -> None:
+    runtime = containers(rendered(case))["inference-api"]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert asked.items() <= runtime[probe].items()
+
+
+def test_a_runtime_of_ones_own_gets_its_port_and_its_agent_its_adapter() -> None:
+    objects = rendered("http")
+    runtime = containers(objects)["inference-api"]
+    assert "r.example.com/flip:latest" == runtime["image"]
+    assert {"name": "PORT", "value": "9000"} in runtime["env"]
+    agent = one({k: v for k, v in objects.items() if k[1].endswith("-agent")}, "ConfigMap")["data"]
+    assert ("http", "http://127.0.0.1:9000") == (agent["DARKROOM_RUNTIME_TYPE"], agent["DARKROOM_RUNTIME_URL"])
+
+
+def test_a_stopping_runtime_waits_as_long_as_the_agent_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as health:
+        port = health.getsockname()[1]
+        values = {"runtime": {"queueAgent": {"healthPort": port}}}
+        hook = containers(render(values))["inference-api"]["lifecycle"]["preStop"]["exec"]["command"]
+        with subprocess.Popen(hook) as waiting:  # noqa: S603  the chart's own
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.wait(0.3)
+            health.close()
+            assert 0 == waiting.wait(5)
 
 
 def test_the_trigger_counts_messages_at_work_where_keda_reads_it() -> None:
@@ -215,6 +253,8 @@ def test_golden(case: str) -> None:
     ("values", "words"),
     [
         ({"runtime": {"scalling": {}}}, "scalling"),
+        ({"runtime": {"type": "SD WebUI"}}, "type"),
+        ({"runtime": {"type": "http"}}, "there is no sample image of type http; name your own"),
         (
             {"karpenter": {"provisioner": {"capacityType": {"spot": False, "onDemand": False}}}},
             "one of spot and onDemand",

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from darkroom.content import check_content
 from darkroom.errors import InvalidRequestError
 from darkroom.requests import read_v1alpha1, read_v1alpha2
-from darkroom.runtimes import TASK_TYPES, RuntimeType
+from darkroom.runtimes import Runtime, RuntimeType
 from darkroom.tasks import TaskType
 from darkroom.workflows import MAX_FAULTS, check_workflow, sort_key
 
@@ -67,10 +68,29 @@ def test_an_interrogation_needs_an_image_and_a_model_that_there_is(content: dict
     assert [field] == [fault.field for fault in caught.value.fields]
 
 
-def test_a_runtime_of_ones_own_takes_every_type_and_comfyui_takes_pipelines() -> None:
-    assert frozenset(TaskType) == TASK_TYPES[RuntimeType.HTTP]
-    assert {TaskType.PIPELINE} == TASK_TYPES[RuntimeType.COMFYUI]
-    assert TaskType.PIPELINE not in TASK_TYPES[RuntimeType.SDWEBUI]
+def runtime(type_: str, *task_types: str) -> Runtime:
+    """A runtime as its registration says it."""
+    return Runtime.model_validate({"name": "a", "type": type_, "task_types": list(task_types) or [""]})
+
+
+@pytest.mark.parametrize("type_", [RuntimeType.HTTP, "invokeai"])
+def test_a_runtime_of_ones_own_takes_every_type_or_those_that_its_stack_lists(type_: str) -> None:
+    assert frozenset(TaskType) == runtime(type_).able
+    listed = runtime(type_, "interrogate", "text-to-image")
+    assert listed.can_do(TaskType.INTERROGATE)
+    assert not listed.can_do(TaskType.PIPELINE)
+
+
+def test_comfyui_takes_pipelines_and_sd_webui_does_not_whatever_is_listed() -> None:
+    assert {TaskType.PIPELINE} == runtime("comfyui").able
+    assert TaskType.PIPELINE not in runtime("sdwebui", *TaskType).able
+    assert {TaskType.INTERROGATE} == runtime("sdwebui", "interrogate", "pipeline").able
+
+
+@pytest.mark.parametrize("wrong", [{"type": "SD WebUI"}, {"type": "http", "task_types": ["tekst-to-image"]}])
+def test_what_a_registration_cannot_say_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Runtime.model_validate({"name": "a"} | wrong)
 
 
 def test_the_editors_own_format_is_told_apart() -> None:

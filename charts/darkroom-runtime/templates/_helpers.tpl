@@ -97,7 +97,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "darkroom.runtimeImage" -}}
 {{- $image := .Values.runtime.inferenceApi.image -}}
-{{- $repository := $image.repository | default (printf "public.ecr.aws/bingjiao/sd-on-eks/%s" .Values.runtime.type) -}}
+{{- $samples := dict "sdwebui" "public.ecr.aws/bingjiao/sd-on-eks/sdwebui" "comfyui" "public.ecr.aws/bingjiao/sd-on-eks/comfyui" -}}
+{{- $none := printf "runtime.inferenceApi.image.repository: there is no sample image of type %s; name your own" .Values.runtime.type -}}
+{{- $repository := $image.repository | default (get $samples .Values.runtime.type) | required $none -}}
 {{- if hasPrefix "sha256:" $image.tag }}{{ printf "%s@%s" $repository $image.tag }}{{ else }}{{ printf "%s:%s" $repository $image.tag }}{{ end -}}
 {{- end -}}
 
@@ -106,9 +108,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if hasPrefix "sha256:" $image.tag }}{{ printf "%s@%s" $image.repository $image.tag }}{{ else }}{{ printf "%s:%s" $image.repository $image.tag }}{{ end -}}
 {{- end -}}
 
-{{- define "darkroom.probePath" -}}
-{{- $own := dict "sdwebui" "/sdapi/v1/memory" "comfyui" "/system_stats" -}}
-{{- .Values.runtime.inferenceApi.probePath | default (get $own .Values.runtime.type) -}}
+{{/* What asks the runtime whether it can work. Of a type that is not known here, only its port is. */}}
+{{- define "darkroom.probe" -}}
+{{- $own := dict "sdwebui" "/sdapi/v1/memory" "comfyui" "/system_stats" "http" "/ready" -}}
+{{- with .Values.runtime.inferenceApi.probePath | default (get $own .Values.runtime.type) -}}
+httpGet: {path: {{ . }}, port: api}
+{{- else -}}
+tcpSocket: {port: api}
+{{- end -}}
 {{- end -}}
 
 {{/* WebUI's config.json: an option that it never stored would leak from one task into the next. */}}

@@ -119,7 +119,7 @@ def test_a_fault_says_where_it_is_and_what_was_meant(text: str, fault: str) -> N
 
 
 def test_all_faults_are_told_at_once() -> None:
-    told = faults("stackname: a\nmodelsRuntime:\n- {name: A, type: sdwebiu}\n")
+    told = faults("stackname: a\nmodelsRuntime:\n- {name: A, type: SDWebUI}\n")
     assert 4 == len(told)
 
 
@@ -140,6 +140,45 @@ def test_with_a_chart_of_ones_own_any_value_goes() -> None:
     assert {"own": {"a": 1}} == read.models_runtime[0].values
 
 
+OWN_IMAGE = "extraValues: {runtime: {inferenceApi: {image: {repository: r/flip}}, queueAgent: {image: %s}}}"
+
+
+def with_type(text: str) -> str:
+    return f"modelBucketArn: arn:aws:s3:::models\nmodelsRuntime:\n- {{name: own, {text}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "type: sdwebiu",
+            "modelsRuntime[0]: the type 'sdwebiu' is none of sdwebui, comfyui, http; did you mean sdwebui?",
+        ),
+        ("type: http", "modelsRuntime[0]: http: name your runtime's image: extraValues.runtime.inferenceApi.image"),
+        (
+            "type: invokeai, " + OWN_IMAGE % "{}",
+            "modelsRuntime[0]: the type 'invokeai' is none of sdwebui, comfyui, http; for an adapter of your own",
+        ),
+        (
+            "type: comfyui, taskTypes: [interrogate]",
+            "modelsRuntime[0]: taskTypes: comfyui does pipeline; not interrogate",
+        ),
+        ("type: comfyui, taskTypes: [pipelines]", "modelsRuntime[0].taskTypes[0]: "),
+    ],
+)
+def test_a_type_that_could_not_be_run_is_refused(text: str, fault: str) -> None:
+    (told,) = faults(with_type(text))
+    assert told.startswith(fault)
+
+
+def test_a_runtime_of_ones_own_brings_its_image_and_another_adapter_its_agent() -> None:
+    for text in ("type: http, " + OWN_IMAGE % "{}", "type: invokeai, " + OWN_IMAGE % "{repository: r/agent}"):
+        (runtime,) = config(with_type(text)).models_runtime
+        assert "r/flip:latest" in images_of(runtime, "agent:1")
+    (runtime,) = config(with_type("type: http, chartRepository: 'oci://example.com/own'")).models_runtime
+    assert ["agent:1"] == images_of(runtime, "agent:1"), "its chart names the other"
+
+
 def test_images_of_all_runtimes_without_a_snapshot_are_cached_once() -> None:
     text = with_runtime("extraValues: {runtime: {inferenceApi: {image: {repository: r/webui, tag: v1}}}}")
     read = config(
@@ -150,7 +189,7 @@ def test_images_of_all_runtimes_without_a_snapshot_are_cached_once() -> None:
     samples = "public.ecr.aws/bingjiao/sd-on-eks"
     assert ["r/webui:v1", "agent:1", f"{samples}/comfyui:latest"] == cached_images(read, "agent:1")
     assert 70 == cache_size(read)
-    assert (f"{samples}/comfyui:latest", "agent:1") == images_of(read.models_runtime[1], "agent:1")
+    assert [f"{samples}/comfyui:latest", "agent:1"] == images_of(read.models_runtime[1], "agent:1")
 
 
 def test_what_is_written_reads_the_same() -> None:

@@ -52,7 +52,8 @@ def deploy(
         str | None, typer.Option("--runtime-name", "-r", help="The runtime's name (sdruntime).")
     ] = None,
     runtime_type: Annotated[
-        Literal["sdwebui", "comfyui"] | None, typer.Option("--runtime-type", "-t", help="Its type (sdwebui).")
+        Literal["sdwebui", "comfyui", "http"] | None,
+        typer.Option("--runtime-type", "-t", help="Its type (sdwebui)."),
     ] = None,
     skip_tools: Annotated[bool, typer.Option("--skip-tools", "-T", help="Do not check the tools.")] = False,
     config: ConfigFile = _CONFIG,

@@ -2,16 +2,23 @@
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 from pydantic.alias_generators import to_camel
 
-from darkroom_cli.deploy.value_types import Namespace, RuntimeType, Values
+from darkroom.runtimes import TASK_TYPES, RuntimeType, TypeName
+from darkroom.tasks import TaskType
+from darkroom_cli.deploy.pod_values import Container
+from darkroom_cli.deploy.value_types import Namespace, Values
 from darkroom_cli.deploy.values import ExtraValues
 
 DEFAULT_MODEL = "v1-5-pruned-emaonly.safetensors"
 """The checkpoint that `darkroom deploy` puts into a new bucket, and that a static runtime serves unless told."""
+
+SAMPLED = frozenset({RuntimeType.SDWEBUI, RuntimeType.COMFYUI})
+"""The kinds of runtime that the guide has sample images of."""
 
 RuntimeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$")]
 StackName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,99}$")]
@@ -58,8 +65,10 @@ class _Runtime(Values):
     """The runtime's name, as requests give it. No two are the same."""
     namespace: Namespace = "default"
     """Its Kubernetes namespace, which is made if it is missing. One for each runtime is best."""
-    type: RuntimeType
-    """Its kind."""
+    type: TypeName
+    """Its kind: sdwebui, comfyui, http (a server of your own), or that of your own adapter (docs/runtimes.md)."""
+    task_types: Annotated[list[TaskType], Field(min_length=1)] | None = None
+    """The types of tasks that it takes, where those are not all that its kind can do."""
     model_filename: Annotated[str, Field(min_length=1)] | None = None
     """SD WebUI: the checkpoint to serve (static) or to start with (dynamic). No two are the same."""
     dynamic_model: bool = False
@@ -74,6 +83,13 @@ class _Runtime(Values):
             return ""
         return self.model_filename or ("" if self.dynamic_model else DEFAULT_MODEL)
 
+    @model_validator(mode="after")
+    def _check_task_types(self) -> Self:
+        able = TASK_TYPES.get(self.type, frozenset(TaskType))
+        if alien := sorted(set(self.task_types or ()) - able):
+            raise ValueError(f"taskTypes: {self.type} does {', '.join(sorted(able))}; not {', '.join(alien)}")
+        return self
+
 
 class Runtime(_Runtime):
     """A runtime, deployed with charts/darkroom-runtime."""
@@ -87,6 +103,21 @@ class Runtime(_Runtime):
     def values(self) -> dict[str, Any]:
         """What of the chart's values is given."""
         return self.extra_values.model_dump(by_alias=True, exclude_unset=True, mode="json")
+
+    @model_validator(mode="after")
+    def _check_images(self) -> Self:
+        """There are images of some kinds only: the guide's samples, and the agent that `darkroom deploy` builds."""
+        pods = self.extra_values.runtime
+        if self.type not in {*RuntimeType} and not _names_image(pods and pods.queue_agent):
+            close = get_close_matches(self.type, [*RuntimeType], n=1)
+            raise ValueError(
+                f"the type {self.type!r} is none of {', '.join(RuntimeType)}"
+                + (f"; did you mean {close[0]}?" if close else "")
+                + "; for an adapter of your own, name an agent that has it: extraValues.runtime.queueAgent.image"
+            )
+        if self.type not in SAMPLED and not _names_image(pods and pods.inference_api):
+            raise ValueError(f"{self.type}: name your runtime's image: extraValues.runtime.inferenceApi.image")
+        return self
 
 
 class CustomRuntime(_Runtime):
@@ -103,6 +134,10 @@ class CustomRuntime(_Runtime):
     def values(self) -> dict[str, Any]:
         """What of the chart's values is given."""
         return dict(self.extra_values)
+
+
+def _names_image(container: Container | None) -> bool:
+    return bool(container and container.image and container.image.repository)
 
 
 def _whose_chart(value: object) -> str:

@@ -26,6 +26,7 @@ _SHOWN = {
     "name": "sdruntime",
     "type": "sdwebui",
     "modelFilename": "v1-5-pruned-emaonly.safetensors",
+    "taskTypes": ["text-to-image", "image-to-image"],
     "snapshotID": "snap-0123456789",
     "volumeInitializationRate": 300,
     "extraEnv": {},

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom_cli.deploy.config import DEFAULT_MODEL
+from darkroom_cli.deploy.config import DEFAULT_MODEL, SAMPLED
 from darkroom_cli.deploy.documents import write_yaml
 from darkroom_cli.deploy.names import Names
 
@@ -50,6 +50,11 @@ def generate(options: Options, names: Names, bucket: str) -> dict[str, Any]:
     }
     if runtime["type"] == "sdwebui":
         runtime |= {"modelFilename": DEFAULT_MODEL, "dynamicModel": False}
+    pods: dict[str, Any] = {
+        "scaling": {"queueLength": 10, "minReplicaCount": 0, "maxReplicaCount": 5, "cooldownPeriod": 300}
+    }
+    if runtime["type"] not in SAMPLED:
+        pods["inferenceApi"] = {"image": {"repository": "<repository of your image>", "tag": "latest"}}
     runtime["extraValues"] = {
         "karpenter": {
             "nodeTemplate": nodes,
@@ -61,9 +66,7 @@ def generate(options: Options, names: Names, bucket: str) -> dict[str, Any]:
                 "capacityType": {"onDemand": True, "spot": True},
             },
         },
-        "runtime": {
-            "scaling": {"queueLength": 10, "minReplicaCount": 0, "maxReplicaCount": 5, "cooldownPeriod": 300}
-        },
+        "runtime": pods,
     }
     return {
         "stackName": names.deployment,

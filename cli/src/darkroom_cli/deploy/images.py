@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from darkroom_cli.deploy.config import Config, CustomRuntime, Runtime
+from darkroom_cli.deploy.config import SAMPLED, Config, CustomRuntime, Runtime
 
 SAMPLES = "public.ecr.aws/bingjiao/sd-on-eks"
 """The guide's sample images. They are for trials; their licenses are their users' to mind."""
@@ -43,13 +43,16 @@ def wants_agent(runtime: AnyRuntime) -> bool:
     return not look_up(runtime.values, f"{AGENT_IMAGE}.repository")
 
 
-def images_of(runtime: AnyRuntime, agent: str) -> tuple[str, str]:
-    """The images of a runtime's two containers. `agent` is the one that is built."""
-    named = look_up(runtime.values, AGENT_IMAGE)
-    return (
-        _image(look_up(runtime.values, "runtime.inferenceApi.image"), f"{SAMPLES}/{runtime.type}"),
-        agent if wants_agent(runtime) else _image(named, ""),
-    )
+def images_of(runtime: AnyRuntime, agent: str) -> list[str]:
+    """The images of a runtime's containers, as far as they are known here: a chart of one's own may name others.
+
+    `agent` is the one that is built.
+    """
+    named = look_up(runtime.values, "runtime.inferenceApi.image")
+    images = [agent if wants_agent(runtime) else _image(look_up(runtime.values, AGENT_IMAGE), "")]
+    if look_up(named or {}, "repository") or runtime.type in SAMPLED:
+        images.insert(0, _image(named, f"{SAMPLES}/{runtime.type}"))
+    return images
 
 
 def cached_images(config: Config, agent: str) -> list[str]:

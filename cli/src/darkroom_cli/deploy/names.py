@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from darkroom.runtime_stacks import stack_name
+
 
 @dataclass(frozen=True)
 class Names:
@@ -37,7 +39,7 @@ class Names:
 
     def runtime_stack(self, runtime: str) -> str:
         """The stack of one runtime."""
-        return f"{self.control_plane}-{runtime}"
+        return stack_name(self.control_plane, runtime)
 
     def registration(self, runtime: str) -> str:
         """A runtime's entry in the parameter store."""

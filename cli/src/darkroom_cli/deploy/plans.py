@@ -11,7 +11,7 @@ from darkroom_cli.deploy.config import Config
 from darkroom_cli.deploy.images import cache_size, cached_images, wants_agent
 from darkroom_cli.deploy.model_buckets import bucket_steps
 from darkroom_cli.deploy.names import Names
-from darkroom_cli.deploy.releases import Release
+from darkroom_cli.deploy.releases import CONTROL_PLANE, Release
 from darkroom_cli.deploy.snapshots import snapshot_step
 
 
@@ -179,7 +179,7 @@ class Deployment:
             "Deploy the control plane",
             (
                 self._sam_deploy(build / "template.yaml", stack, "CAPABILITY_IAM", parameters),
-                *(self.output(stack, key, into) for key, into in _CONTROL_PLANE.items()),
+                *(self.output(stack, key, into) for key, into in CONTROL_PLANE.items()),
             ),
         )
 
@@ -208,17 +208,3 @@ class Deployment:
                 ),
             ),
         )
-
-
-_CONTROL_PLANE = {
-    "TasksTopicArn": "TASKS_TOPIC",
-    "TasksTable": "TASKS_TABLE",
-    "ResultsQueueUrl": "RESULTS_QUEUE_URL",
-    "ResultsQueueArn": "RESULTS_QUEUE_ARN",
-    "OutputS3Bucket": "OUTPUT_BUCKET",
-    "OnDeadLetterFunction": "ON_DEAD_LETTER_FUNCTION",
-    "OnDeadLetterRole": "ON_DEAD_LETTER_ROLE",
-    "ApiRole": "API_ROLE",
-    "sdNotificationOutputArn": "COMPLETIONS_TOPIC",
-}
-"""What runtimes need to know of the control plane: its outputs, and the variables that take them."""

@@ -70,9 +70,9 @@ class InferenceApi(Container):
     startup_timeout_seconds: Some | None = None
     """How long it may take to start, the first model included."""
     probe_path: str | None = None
-    """What the probes ask; else the type's own."""
+    """What the probes ask; else the type's own, and where that is not known, whether the port is open."""
     pre_stop: dict[str, JsonValue] | None = None
-    """A preStop hook in place of the one that waits for the agent."""
+    """A preStop hook in place of the one that waits for the agent, which takes an image with sh, grep and sleep."""
     shared_memory: VolumeSize | None = None
     """The size of /dev/shm."""
 

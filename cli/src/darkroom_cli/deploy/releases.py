@@ -4,11 +4,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from darkroom.runtime_stacks import RuntimeStack
 from darkroom_cli.deploy.agent_image import AgentImage
 from darkroom_cli.deploy.commands import Step, command, variable
 from darkroom_cli.deploy.config import Config, CustomRuntime, Runtime
 from darkroom_cli.deploy.images import AGENT_IMAGE, look_up, wants_agent, wants_cache
 from darkroom_cli.deploy.names import Names
+
+CONTROL_PLANE = {
+    "TasksTopicArn": "TASKS_TOPIC",
+    "TasksTable": "TASKS_TABLE",
+    "ResultsQueueUrl": "RESULTS_QUEUE_URL",
+    "ResultsQueueArn": "RESULTS_QUEUE_ARN",
+    "OutputS3Bucket": "OUTPUT_BUCKET",
+    "OnDeadLetterFunction": "ON_DEAD_LETTER_FUNCTION",
+    "OnDeadLetterRole": "ON_DEAD_LETTER_ROLE",
+    "ApiRole": "API_ROLE",
+    "sdNotificationOutputArn": "COMPLETIONS_TOPIC",
+}
+"""What runtimes need to know of the control plane: its outputs, and the variables that take them."""
 
 _REGISTRATION = "runtime.queueAgent.registration"
 
@@ -59,25 +73,21 @@ class Release:
     def stack_parameters(self) -> dict[str, str]:
         """The parameters of sam/runtime.yaml."""
         runtime = self.runtime
-        return {
-            "ControlPlane": self.names.control_plane,
-            "RuntimeName": runtime.name,
-            "RuntimeType": runtime.type,
-            "ModelFilename": runtime.model,
-            "DynamicModel": str(runtime.dynamic_model).lower(),
+        stack = RuntimeStack(
+            self.names.control_plane,
+            runtime.name,
+            runtime.type,
+            runtime.model,
+            runtime.dynamic_model,
+            tuple(runtime.task_types or ()),
+        )
+        cluster = {
             "ClusterName": variable("CLUSTER_NAME"),
             "Namespace": runtime.namespace,
             "ServiceAccount": self.service_account,
-            "TasksTopicArn": variable("TASKS_TOPIC"),
-            "TasksTable": variable("TASKS_TABLE"),
-            "ResultsQueueUrl": variable("RESULTS_QUEUE_URL"),
-            "ResultsQueueArn": variable("RESULTS_QUEUE_ARN"),
-            "OutputBucket": variable("OUTPUT_BUCKET"),
-            "OnDeadLetterFunction": variable("ON_DEAD_LETTER_FUNCTION"),
-            "OnDeadLetterRole": variable("ON_DEAD_LETTER_ROLE"),
-            "ApiRole": variable("API_ROLE"),
-            **self.config.parameters.runtime,
         }
+        known = stack.parameters(lambda output: variable(CONTROL_PLANE[output]))
+        return {**known, **cluster, **self.config.parameters.runtime}
 
     def step(self) -> Step:
         """Installs or upgrades it."""

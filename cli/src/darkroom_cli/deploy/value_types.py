@@ -19,7 +19,6 @@ Whole = Annotated[int, Field(ge=0)]
 Some = Annotated[int, Field(ge=1)]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 AccessMode = Literal["ReadWriteMany", "ReadOnlyMany", "ReadWriteOnce"]
-RuntimeType = Literal["sdwebui", "comfyui"]
 CapacityReason = Literal["Empty", "Underutilized", "Drifted"]
 FallbackBehavior = Literal["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]
 

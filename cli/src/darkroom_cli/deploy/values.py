@@ -6,9 +6,10 @@ chart's values.schema.json and docs/configuration.md.
 
 from pydantic import Field
 
+from darkroom.runtimes import TypeName
 from darkroom_cli.deploy.node_values import Karpenter
 from darkroom_cli.deploy.pod_values import RuntimeValues
-from darkroom_cli.deploy.value_types import RuntimeType, Values
+from darkroom_cli.deploy.value_types import Values
 
 
 class ExtraValues(Values):
@@ -34,7 +35,7 @@ class GlobalValues(Values):
 class ChartRuntime(RuntimeValues):
     """The runtime's pods, and its kind."""
 
-    type: RuntimeType | None = None
+    type: TypeName | None = None
     """The runtime's kind."""
 
 

@@ -11,7 +11,7 @@ from darkroom.documents import MAX_ITEMS, RESERVED, Document, InputType, Step
 from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.graphs import cycles, step_mentions
 from darkroom.references import Mention, is_reference, mentions, resolve
-from darkroom.runtimes import TASK_TYPES, Runtime
+from darkroom.runtimes import Runtime
 
 RESULT_FIELDS = frozenset({"images", "status", "info", "output", "output_url", "error"})
 """What a step's result has, for references."""
@@ -88,7 +88,7 @@ def _runtime_faults(step: Step, at: str, runtimes: Mapping[str, Runtime]) -> Ite
         known = ", ".join(sorted(runtimes)) or "none is deployed yet"
         yield FieldError(f"{at}.runtime", f"there is no runtime {step.runtime!r}; there is: {known}")
     elif not runtime.can_do(step.type):
-        able = ", ".join(sorted(TASK_TYPES[runtime.type]))
+        able = ", ".join(sorted(runtime.able))
         message = f"the runtime {runtime.name!r} ({runtime.type}) does {able}; not {step.type}"
         yield FieldError(f"{at}.type", message)
 

@@ -9,7 +9,7 @@ from darkroom.errors import RuntimeNotFoundError
 from darkroom.listings import TaskFilter
 from darkroom.models import LateModel
 from darkroom.ports import RuntimeQueues, RuntimeRegistry, TaskStore
-from darkroom.runtimes import TASK_TYPES, QueueDepth, Runtime, RuntimeType
+from darkroom.runtimes import QueueDepth, Runtime, TypeName
 from darkroom.tasks import Task, TaskStatus, TaskType
 
 _SAMPLE = 20
@@ -43,7 +43,7 @@ class RuntimeDetails(LateModel):
     """
 
     name: str
-    type: RuntimeType
+    type: TypeName
     model: str | None
     dynamic_model: bool
     task_types: tuple[TaskType, ...]
@@ -142,7 +142,7 @@ def _details(runtime: Runtime, health: RuntimeHealth) -> RuntimeDetails:
         type=runtime.type,
         model=runtime.model or None,
         dynamic_model=runtime.dynamic_model,
-        task_types=tuple(sorted(TASK_TYPES[runtime.type])),
+        task_types=tuple(sorted(runtime.able)),
         upscalers=runtime.upscalers,
         samplers=runtime.samplers,
         health=health,

@@ -5,6 +5,7 @@ A runtime's stack writes one registry entry; the API reads them to say yes or no
 
 from collections.abc import Mapping
 from enum import StrEnum, auto
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -13,14 +14,17 @@ from darkroom.tasks import TaskType
 
 
 class RuntimeType(StrEnum):
-    """The kinds of runtime that an agent has an adapter for."""
+    """The kinds of runtime that every agent has an adapter for; there may be others, by adapters of their own."""
 
     SDWEBUI = auto()
     COMFYUI = auto()
     HTTP = auto()  # one's own, by the contract of docs/runtimes.md
 
 
-TASK_TYPES: Mapping[RuntimeType, frozenset[TaskType]] = {
+TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", examples=[*RuntimeType])]
+"""A kind of runtime by its name: that of the agent's adapter."""
+
+TASK_TYPES: Mapping[str, frozenset[TaskType]] = {
     RuntimeType.SDWEBUI: frozenset(
         {
             TaskType.TEXT_TO_IMAGE,
@@ -31,8 +35,8 @@ TASK_TYPES: Mapping[RuntimeType, frozenset[TaskType]] = {
         }
     ),
     RuntimeType.COMFYUI: frozenset({TaskType.PIPELINE}),
-    RuntimeType.HTTP: frozenset(TaskType),
 }
+"""What runtimes of a kind do. Others do what their stack lists; all where it lists nothing."""
 
 
 class QueueDepth(Model):
@@ -47,14 +51,15 @@ class Runtime(BaseModel):
     """One deployed runtime.
 
     `model` is the checkpoint that a static runtime serves; a dynamic one loads what a task asks for. `agent` is the
-    environment that its agents need, by the names of `darkroom_agent.settings`. `upscalers` and `samplers` are what
-    the runtime has, where its stack lists them.
+    environment that its agents need, by the names of `darkroom_agent.settings`. `task_types`, `upscalers` and
+    `samplers` are what the runtime does and has, where its stack lists them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer stack may write more
 
     name: str
-    type: RuntimeType
+    type: TypeName
+    task_types: frozenset[TaskType] = frozenset()
     model: str | None = None
     dynamic_model: bool = False
     role_arn: str | None = None
@@ -64,15 +69,23 @@ class Runtime(BaseModel):
     samplers: tuple[str, ...] = ()
     agent: Mapping[str, str] = Field(default_factory=dict)
 
-    @field_validator("upscalers", "samplers")
+    @field_validator("task_types", "upscalers", "samplers", mode="before")
     @classmethod
-    def _without_blanks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _without_blanks(cls, names: object) -> object:
         """CloudFormation makes a list of one empty text of an empty parameter."""
-        return tuple(name for name in names if name)
+        return (
+            [name for name in names if name != ""] if isinstance(names, list | tuple | set | frozenset) else names
+        )
+
+    @property
+    def able(self) -> frozenset[TaskType]:
+        """The types of tasks that it takes."""
+        known = TASK_TYPES.get(self.type, frozenset(TaskType))
+        return known & self.task_types if self.task_types else known
 
     def can_do(self, type_: TaskType) -> bool:
         """True where the runtime takes tasks of this type."""
-        return type_ in TASK_TYPES[self.type]
+        return type_ in self.able
 
     def can_load(self, model: str | None) -> bool:
         """True where the runtime serves this checkpoint, as far as can be known without asking it."""

@@ -11,7 +11,7 @@ from darkroom.models import to_text
 from darkroom.ports import BlobStore, RuntimeRegistry, TaskStore
 from darkroom.requests import TaskRequest
 from darkroom.restrictions import check_links, check_names
-from darkroom.runtimes import TASK_TYPES, Runtime
+from darkroom.runtimes import Runtime
 from darkroom.tasks import Task, TaskType
 from darkroom.webhooks import check_webhook
 
@@ -119,7 +119,7 @@ class Submissions:
         if runtime is None:
             raise _unknown(request, sorted(self.registry.all()))
         if not runtime.can_do(request.type):
-            able = ", ".join(sorted(TASK_TYPES[runtime.type]))
+            able = ", ".join(sorted(runtime.able))
             message = f"the runtime {runtime.name!r} ({runtime.type}) does {able}; not {request.type}"
             raise UnsupportedTaskError(fields=[FieldError(request.paths["type"], message)])
         if not runtime.can_load(request.model):
