@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from darkroom.runtimes import TASK_TYPES, RuntimeType, TypeName
 from darkroom.tasks import TaskType
-from darkroom_cli.deploy.pod_values import Container
+from darkroom_cli.deploy.pod_values import Container, RuntimeValues
 from darkroom_cli.deploy.value_types import Namespace, Values
 from darkroom_cli.deploy.values import ExtraValues
 
@@ -107,15 +107,15 @@ class Runtime(_Runtime):
     @model_validator(mode="after")
     def _check_images(self) -> Self:
         """There are images of some kinds only: the guide's samples, and the agent that `darkroom deploy` builds."""
-        pods = self.extra_values.runtime
-        if self.type not in {*RuntimeType} and not _names_image(pods and pods.queue_agent):
+        pods = self.extra_values.runtime or RuntimeValues()
+        if self.type not in {*RuntimeType} and not _names_image(pods.queue_agent):
             close = get_close_matches(self.type, [*RuntimeType], n=1)
             raise ValueError(
                 f"the type {self.type!r} is none of {', '.join(RuntimeType)}"
                 + (f"; did you mean {close[0]}?" if close else "")
                 + "; for an adapter of your own, name an agent that has it: extraValues.runtime.queueAgent.image"
             )
-        if self.type not in SAMPLED and not _names_image(pods and pods.inference_api):
+        if self.type not in SAMPLED and not _names_image(pods.inference_api):
             raise ValueError(f"{self.type}: name your runtime's image: extraValues.runtime.inferenceApi.image")
         return self
 
