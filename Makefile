@@ -43,7 +43,7 @@ template: setup  ## the SAM templates
 	sam validate --lint --template sam/cluster.yaml
 	sam validate --lint --template sam/operations.yaml
 
-AUDITED := sam/cluster.yaml sam/operations.yaml sam/runtime.yaml
+AUDITED := $(wildcard sam/*.yaml)
 
 audit: $(VENV).audit/.ready  ## security checks of the templates (checkov; exceptions stand beside what they except)
 	$(VENV).audit/bin/checkov --quiet --compact --skip-download --framework cloudformation $(addprefix --file ,$(AUDITED))
