@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from darkroom_local.aws.policies import Access, is_allowed
 from darkroom_local.aws.process import run_aws
 from darkroom_local.resources import GatewayResponse, Schedule
-from darkroom_local.stack import Stack, StackError, TemplateError, provision
+from darkroom_local.stack import Stack, StackError, TemplateError, provision, provision_beside
 
 TEMPLATES = Path(__file__).parent / "templates"
 REGION = "us-east-1"
@@ -215,6 +215,25 @@ def test_a_nested_application_is_a_stack_of_its_own_whose_outputs_its_parent_rea
     assert f"tasks go to {stack.outputs['QueueUrl']}" == greeting
     registration = ssm.get_parameter(Name="/darkroom/runtimes/sdruntime")["Parameter"]["Value"]
     assert json.loads(registration) == {"queue": "tasks-sdruntime", "literal": "${Runtime}"}
+
+
+def test_a_further_stack_joins_the_first_ones_account_and_its_parts_are_hosted_too(
+    stack: Stack, tmp_path: Path
+) -> None:
+    resources = (
+        "{Queue: {Type: AWS::SQS::Queue},"
+        " Feed: {Type: AWS::Lambda::EventSourceMapping,"
+        " Properties: {EventSourceArn: !GetAtt Queue.Arn, FunctionName: !Ref Function}}}"
+    )
+    path = write_template(tmp_path, resources, "{Function: {Type: String}}")
+    (function,) = stack.functions
+    both = provision_beside(stack, path, "darkroom-further", {"Function": function.name})
+    assert (stack.functions, stack.outputs) == (both.functions, both.outputs)
+    (feed,) = (it for it in both.event_sources if it not in stack.event_sources)
+    assert function.name == feed.function_name
+    assert ":darkroom-further-Queue-" in feed.source_arn
+    with pytest.raises(ClientError):
+        client_of(both, "sqs", stack.credentials(function.role_arn)).list_queues()
 
 
 def test_conditions_and_number_parameters_decide_as_on_aws(stack: Stack) -> None:

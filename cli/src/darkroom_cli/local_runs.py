@@ -93,6 +93,7 @@ def _welcome(cloud: LocalCloud) -> str:
   API      {cloud.api_url}
   API key  {cloud.api_key}
   images   s3://{stack.outputs["OutputS3Bucket"]}
+  runtimes {", ".join(f"{name} ({type_})" for name, type_ in cloud.runtimes.items())}
 
 [b]Try it[/b], in another terminal
 

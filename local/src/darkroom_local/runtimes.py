@@ -1,18 +1,21 @@
-"""The compute tier on one machine: beside each registered runtime one agent, as in a pod."""
+"""The compute tier on one machine: further runtimes as stacks, and beside each runtime one agent, as in a pod."""
 
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from darkroom.aws.runtime_registry import SsmRuntimeRegistry
+from darkroom.runtime_stacks import RuntimeStack
 from darkroom.runtimes import Runtime, RuntimeType
+from darkroom_agent.runtimes import adapters
 from darkroom_local.children import Program, keep_running
 from darkroom_local.functions.invocations import Log
 from darkroom_local.loopback import HOST, listen
-from darkroom_local.stack import Stack
+from darkroom_local.stack import Stack, provision_beside
 from darkroom_local.supervision import supervise
 
 AGENT = {
@@ -23,6 +26,36 @@ AGENT = {
     "DARKROOM_POLL_SECONDS": "1",
 }
 """What an agent's environment here has beside what its runtime's registration says."""
+
+
+_PREVIEWED = frozenset({RuntimeType.SDWEBUI, RuntimeType.COMFYUI})
+
+
+def registered(stack: Stack) -> Mapping[str, Runtime]:
+    """The runtimes that are registered with a control plane."""
+    return SsmRuntimeRegistry(stack.client("ssm"), stack.outputs["RuntimesPath"]).all()
+
+
+def provision_runtimes(stack: Stack, template: Path, wanted: Mapping[str, str]) -> Stack:
+    """Create a stack for each further runtime, as `darkroom deploy` does.
+
+    `template` is `runtime.yaml`; `wanted` maps names to types. SD WebUI loads the checkpoint that a task asks for,
+    as the preview can. Returns the control plane's stack with what is to be hosted for all.
+
+    Raises:
+        TemplateError: A name or a type is none.
+        StackError: A resource could not be created.
+        ValueError: A name is taken.
+    """
+    if not wanted:
+        return stack
+    if taken := sorted(set(wanted) & set(registered(stack))):
+        raise ValueError(f"there is a runtime {taken[0]} already: the template's own")
+    for name, type_ in wanted.items():
+        further = RuntimeStack(stack.name, name, type_, dynamic_model=type_ == RuntimeType.SDWEBUI)
+        parameters = further.parameters(stack.outputs.__getitem__)
+        stack = provision_beside(stack, template, further.name, parameters)
+    return stack
 
 
 def agent_environment(stack: Stack, runtime: Runtime, url: str) -> dict[str, str]:
@@ -38,29 +71,24 @@ def agent_environment(stack: Stack, runtime: Runtime, url: str) -> dict[str, str
 
 
 class Runtimes:
-    """Runs an agent, and a preview runtime unless `urls` names a real one, for each registered runtime.
+    """Runs an agent, and a preview runtime unless `urls` names a real one, for each of the registered runtimes.
 
     Both are started again when they end, as Kubernetes would. `urls` maps runtimes' names to addresses.
+
+    Raises:
+        ValueError: a runtime cannot be run, or one is named that there is not.
     """
 
-    def __init__(self, stack: Stack, urls: Mapping[str, str], log: Log) -> None:
+    def __init__(self, stack: Stack, runtimes: Mapping[str, Runtime], urls: Mapping[str, str], log: Log) -> None:
+        _check(runtimes, urls)
         self._stack = stack
+        self._runtimes = runtimes
         self._urls = urls
         self._log = log
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        registry = SsmRuntimeRegistry(self._stack.client("ssm"), self._stack.outputs["RuntimesPath"])
-        runtimes = await asyncio.to_thread(registry.all)
-        unknown = sorted(set(self._urls) - set(runtimes))
-        if unknown:
-            raise ValueError(
-                f"no such runtime: {', '.join(unknown)}; the template has {', '.join(sorted(runtimes))}"
-            )
-        own = sorted(r.name for r in runtimes.values() if r.type is RuntimeType.HTTP and r.name not in self._urls)
-        if own:
-            raise ValueError(f"there is no preview of one's own runtime: say where {', '.join(own)} answers")
-        for runtime in runtimes.values():
+        for runtime in self._runtimes.values():
             url = self._urls.get(runtime.name) or self._start_preview(runtime)
             environment = await asyncio.to_thread(agent_environment, self._stack, runtime, url)
             self._keep(Program(f"agent:{runtime.name}", "darkroom_agent", environment=environment))
@@ -89,3 +117,17 @@ class Runtimes:
             await asyncio.gather(task, return_exceptions=True)
 
         self._exit.push_async_callback(stop)
+
+
+def _check(runtimes: Mapping[str, Runtime], urls: Mapping[str, str]) -> None:
+    if unknown := sorted(set(urls) - set(runtimes)):
+        known = ", ".join(sorted(runtimes)) or "none"
+        raise ValueError(f"{unknown[0]}={urls[unknown[0]]}: there is no such runtime; there is: {known}")
+    known = ", ".join(sorted(adapters()))
+    for name, type_ in ((runtime.name, runtime.type) for runtime in runtimes.values()):
+        if type_ not in adapters():
+            raise ValueError(
+                f"{name}={type_}: no adapter for runtimes of this type is installed; there is: {known}"
+            )
+        if type_ not in _PREVIEWED and name not in urls:
+            raise ValueError(f"{name}: there is no preview of runtimes of type {type_}; say where yours answers")

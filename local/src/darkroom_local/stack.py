@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http.client import HTTPConnection
 from pathlib import Path
@@ -32,7 +32,7 @@ class StackError(Exception):
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack: its outputs, and what the local cloud has to host for it and for the stacks it nests.
+    """A deployed stack: its outputs, and what the local cloud has to host for it, those in it and those beside it.
 
     `administrator` holds credentials that may do everything, in boto3's terms.
     """
@@ -91,7 +91,40 @@ def provision(
     template = translate(template_path, parameters, region)
     _request(endpoint_url, "POST", "/moto-api/reset-auth", "inf")  # there is no principal yet
     administrator = _create_administrator(endpoint_url, region)
-    session = _session(region, administrator)
+    outputs = _create(endpoint_url, _session(region, administrator), stack_name, template)
+    _request(endpoint_url, "POST", "/moto-api/reset-auth", "0")
+    try:
+        return Stack(
+            name=stack_name,
+            region=region,
+            endpoint_url=endpoint_url,
+            outputs=outputs,
+            administrator=administrator,
+            **_hosted(endpoint_url, stack_name),
+        )
+    except ValueError as error:
+        raise StackError(f"{stack_name}: {error}") from error
+
+
+def provision_beside(stack: Stack, template_path: Path, stack_name: str, parameters: Mapping[str, str]) -> Stack:
+    """Creates a further stack in the same account; its name begins with the first one's and a hyphen.
+
+    Returns the first stack, with all that has to be hosted for both.
+
+    Raises:
+        TemplateError: The template or a parameter is wrong.
+        StackError: A resource could not be created, or cannot be hosted locally.
+    """
+    template = translate(template_path, parameters, stack.region)
+    _create(stack.endpoint_url, _session(stack.region, stack.administrator), stack_name, template)
+    try:
+        return replace(stack, **_hosted(stack.endpoint_url, stack.name))
+    except ValueError as error:
+        raise StackError(f"{stack_name}: {error}") from error
+
+
+def _create(endpoint_url: str, session: boto3.Session, stack_name: str, template: Template) -> dict[str, str]:
+    """Creates a stack; returns its outputs."""
     _upload(_client(session, "s3", endpoint_url), template)
     cloudformation = _client(session, "cloudformation", endpoint_url)
     try:
@@ -105,29 +138,29 @@ def provision(
         )
     except ClientError as error:
         raise StackError(f"{stack_name}: {error.response['Error']['Message']}") from error
-    description = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
-    _request(endpoint_url, "POST", "/moto-api/reset-auth", "0")
+    (description,) = cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
+    return {it["OutputKey"]: it["OutputValue"] for it in description.get("Outputs", [])}
+
+
+def _hosted(endpoint_url: str, stack_name: str) -> dict[str, Any]:
+    """What the local cloud has to host for a stack, for those it nests, and for those beside it.
+
+    Raises:
+        ValueError: It cannot host something.
+    """
     found = [
         recorded.Recorded(**it)
         for it in json.loads(_request(endpoint_url, "GET", "/darkroom/resources"))
-        if it["stack"] == stack_name or it["stack"].startswith(f"{stack_name}-")  # a nested stack
+        if it["stack"] == stack_name or it["stack"].startswith(f"{stack_name}-")
     ]
     without_effect = sorted({it.type for it in found if not it.hosted})
     _LOG.debug("resource_types_not_simulated", extra={"types": without_effect})
-    try:
-        return Stack(
-            name=stack_name,
-            region=region,
-            endpoint_url=endpoint_url,
-            outputs={it["OutputKey"]: it["OutputValue"] for it in description.get("Outputs", [])},
-            functions=recorded.read_functions(found),
-            event_sources=recorded.read_event_sources(found),
-            schedules=recorded.read_schedules(found),
-            rest_apis=recorded.read_rest_apis(found),
-            administrator=administrator,
-        )
-    except ValueError as error:
-        raise StackError(f"{stack_name}: {error}") from error
+    return {
+        "functions": recorded.read_functions(found),
+        "event_sources": recorded.read_event_sources(found),
+        "schedules": recorded.read_schedules(found),
+        "rest_apis": recorded.read_rest_apis(found),
+    }
 
 
 def _session(region: str, credentials: Mapping[str, str]) -> boto3.Session:
@@ -172,4 +205,4 @@ def _upload(s3: Any, template: Template) -> None:  # noqa: ANN401  likewise
         _upload(s3, nested)
 
 
-__all__ = ["Stack", "StackError", "TemplateError", "provision"]
+__all__ = ["Stack", "StackError", "TemplateError", "provision", "provision_beside"]

@@ -13,7 +13,7 @@ and the agent takes nothing more until `ready` says so).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
 from darkroom.models import JsonObject
@@ -131,13 +131,18 @@ def input_rules(runtime: Runtime) -> InputRules:
     return rules
 
 
+def adapters() -> Mapping[str, EntryPoint]:
+    """The adapters that are installed, by the types of runtime that they are for."""
+    return {point.name: point for point in entry_points(group="darkroom.runtimes")}
+
+
 def load(runtime_type: str, config: RuntimeConfig) -> Runtime:
     """Make the adapter of that name.
 
     Raises:
         UnknownRuntimeTypeError: there is none.
     """
-    found = {point.name: point for point in entry_points(group="darkroom.runtimes")}
+    found = adapters()
     if runtime_type not in found:
         known = ", ".join(sorted(found)) or "none"
         raise UnknownRuntimeTypeError(f"no adapter for runtimes of type {runtime_type!r}; there is: {known}")

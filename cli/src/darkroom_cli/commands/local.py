@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     local,
     examples=(
         "darkroom local up",
+        "darkroom local up --runtime comfy=comfyui",
         "darkroom local up --port 0 --runtime-url sdruntime=http://127.0.0.1:7860",
         "darkroom local up --parameter RateLimit=1000",
     ),
@@ -44,6 +45,10 @@ def up(
     parameter: Annotated[
         _Pairs, typer.Option(metavar="NAME=VALUE", help="A parameter of the template; may be repeated.")
     ] = None,
+    runtime: Annotated[
+        _Pairs,
+        typer.Option(metavar="NAME=TYPE", help="Run a further runtime beside the template's own; may be repeated."),
+    ] = None,
     runtime_url: Annotated[
         _Pairs,
         typer.Option(
@@ -57,7 +62,9 @@ def up(
     While it runs, the profile "local" is it. State is in memory: when it stops, tasks and images are gone, and no
     process is left.
     """
-    parameters, runtime_urls = _pairs("--parameter", parameter or ()), _pairs("--runtime-url", runtime_url or ())
+    parameters = _pairs("--parameter", "VALUE", parameter or ())
+    runtimes = _pairs("--runtime", "TYPE", runtime or ())
+    runtime_urls = _pairs("--runtime-url", "URL", runtime_url or ())
     _check(template)
     import asyncio
 
@@ -70,6 +77,7 @@ def up(
         region=region,
         port=port,
         parameters=parameters,
+        runtimes=runtimes,
         runtime_urls=runtime_urls,
     )
     asyncio.run(run_until_stopped(session, plan, verbose=verbose))
@@ -111,8 +119,13 @@ def _check(template: Path) -> None:
         raise UsageError(f"There is no {template}.", hint=hint)
 
 
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    pairs = dict(text.partition("=")[::2] for text in texts)
-    if not all(name and value for name, value in pairs.items()):
-        raise UsageError(f"{option} takes NAME=VALUE")
+def _pairs(option: str, what: str, texts: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise UsageError(f"{option} takes NAME={what}, not {text!r}.")
+        if name in pairs:
+            raise UsageError(f"{option} names {name} twice.")
+        pairs[name] = value
     return pairs
