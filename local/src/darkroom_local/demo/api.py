@@ -1,6 +1,6 @@
-"""The demo as a caller of the API: the guide's requests as plain HTTP, and what became of them by the client."""
+"""The demo as a caller of the API: what it asks for as plain HTTP, and what became of it by the client."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias
@@ -23,6 +23,9 @@ class TaskClient(Protocol):
 
     async def get(self, id_: str) -> ShownTask:
         """A task as it stands."""
+
+    def list(self, *, pipeline: str) -> AsyncIterator[ShownTask]:
+        """The tasks of a pipeline, newest first."""
 
     async def download(self, task: str, folder: Path) -> tuple[Path, ...]:
         """Fetch a task's images."""
@@ -59,6 +62,26 @@ class Caller:
         """The task as it stands."""
         return (await self._client.get(task.id)).as_json()
 
-    async def download(self, task: DemoTask, folder: Path) -> list[Path]:
-        """Fetch the task's images."""
-        return list(await self._client.download(task.id, folder))
+    async def run(self, id_: str, document: JsonObject) -> JsonObject:
+        """Have a pipeline run; returns it as it stands, or what is wrong with it."""
+        url, body = f"{self._url}/v1/pipelines", document | {"id": id_}
+        async with self._session.post(url, json=body, headers=self._key) as answer:
+            return await _read(answer)
+
+    async def follow(self, id_: str) -> JsonObject:
+        """The pipeline as it stands."""
+        async with self._session.get(f"{self._url}/v1/pipelines/{id_}", headers=self._key) as answer:
+            return await _read(answer)
+
+    async def tasks_of(self, id_: str) -> list[JsonObject]:
+        """The tasks of a pipeline."""
+        return [task.as_json() async for task in self._client.list(pipeline=id_)]
+
+    async def download(self, id_: str, folder: Path) -> list[Path]:
+        """Fetch a task's images."""
+        return list(await self._client.download(id_, folder))
+
+
+async def _read(answer: aiohttp.ClientResponse) -> JsonObject:
+    read: JsonObject = await answer.json(content_type=None)
+    return read

@@ -1,85 +1,131 @@
-"""The demo's pipelines: the documents of docs/examples/pipelines that need one runtime only."""
+"""The demo's pipelines: the documents of docs/examples/pipelines."""
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
+from PIL import Image
 from rich.table import Table
+from rich.text import Text
 
 from darkroom.models import JsonObject
-from darkroom_local.cloud import LocalCloud
+from darkroom_local.demo.api import Caller
 
 PATIENCE = 40.0
 """How long all pipelines together may take, in seconds."""
+
+RUNTIMES = {"comfy": "comfyui"}
+"""The runtimes that they need beside the template's own, with their types."""
+
+STYLES = {"queued": "dim", "running": "yellow", "succeeded": "green", "failed": "red"}
 
 _LOOK_EVERY = 0.3
 
 
 @dataclass(frozen=True)
 class DemoPipeline:
-    """An example and what must come of it: its steps' ends, and how many images."""
+    """An example and what must come of it: its steps' ends, and the sizes of the images of those that succeed."""
 
     name: str
     steps: dict[str, str]
-    images: int
+    sizes: dict[str, list[tuple[int, int]]]
 
 
 PIPELINES = (
-    DemoPipeline("draft-then-upscale", {"draft": "succeeded", "upscale": "succeeded"}, 1),
-    DemoPipeline("four-variations", {"variations": "succeeded", "upscale": "succeeded"}, 4),
-    DemoPipeline("retry-then-continue", {"best": "failed", "plain": "succeeded"}, 1),
+    DemoPipeline(
+        "draft-then-upscale",
+        {"draft": "succeeded", "upscale": "succeeded"},
+        {"draft": [(256, 256)], "upscale": [(512, 512)]},
+    ),
+    DemoPipeline(
+        "webui-then-comfyui",
+        {"draft": "succeeded", "graph": "succeeded"},
+        {"draft": [(256, 256)], "graph": [(256, 256)]},
+    ),
+    DemoPipeline(
+        "four-variations",
+        {"variations": "succeeded", "upscale": "succeeded"},
+        {"variations": [(128, 128)] * 4, "upscale": [(256, 256)] * 4},
+    ),
+    DemoPipeline("retry-then-continue", {"best": "failed", "plain": "succeeded"}, {"plain": [(128, 128)]}),
 )
 
 
 @dataclass
-class PipelineDemo:
-    """One run of them. `folder` holds the documents."""
+class Run:
+    """A pipeline as it ended, and the files of each step's images."""
 
-    cloud: LocalCloud
+    pipeline: JsonObject
+    files: dict[str, list[Path]] = field(default_factory=dict)
+
+
+@dataclass
+class PipelineDemo:
+    """One run of them. `folder` holds the documents; images go to `output`."""
+
+    caller: Caller
     folder: Path
-    ends: dict[str, JsonObject] = field(default_factory=dict)
+    output: Path
+    runs: dict[str, Run] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     async def run(self) -> list[str]:
-        """Run all side by side, and return what is missing; outside the repository, nothing is run."""
-        if not self.folder.is_dir():
-            return []
-        async with aiohttp.ClientSession(headers={"x-api-key": self.cloud.api_key}) as session:
-            await asyncio.gather(*(self._run(session, it) for it in PIPELINES))
+        """Run all side by side, and return what is missing."""
+        await asyncio.gather(*(self._run(it) for it in PIPELINES))
         return self.problems
 
-    async def _run(self, session: aiohttp.ClientSession, example: DemoPipeline) -> None:
-        document = json.loads((self.folder / f"{example.name}.json").read_text())
-        url = f"{self.cloud.api_url}/v1/pipelines"
-        async with session.post(url, json=document | {"id": f"demo-{example.name}"}) as answer:
-            pipeline: JsonObject = await answer.json(content_type=None)
+    async def _run(self, example: DemoPipeline) -> None:
+        path, id_ = self.folder / f"{example.name}.json", f"demo-{example.name}"
+        if not path.is_file():
+            self.problems.append(f"pipeline {example.name}: there is no {path}")
+            return
+        pipeline = await self.caller.run(id_, json.loads(path.read_text()))
         until = time.monotonic() + PATIENCE
         while pipeline.get("status") == "running" and time.monotonic() < until:
             await asyncio.sleep(_LOOK_EVERY)
-            async with session.get(f"{url}/demo-{example.name}") as answer:
-                pipeline = await answer.json(content_type=None)
-        self.ends[example.name] = pipeline
-        self.problems += [f"pipeline {example.name}: {it}" for it in _problems(example, pipeline)]
+            pipeline = await self.caller.follow(id_)
+        run = self.runs[example.name] = Run(pipeline)
+        for task in sorted(await self.caller.tasks_of(id_), key=lambda it: it["id"]):  # in the order of the items
+            if task["status"] == "succeeded":
+                step = task["prefix"].rpartition("/")[2]  # images lie at <prefix>/<id>/<step>/…
+                run.files.setdefault(step, []).extend(await self.caller.download(task["id"], self.output))
+        self.problems += [f"pipeline {example.name}: {it}" for it in _problems(example, run)]
 
     def table(self) -> Table:
         """What came of each."""
-        table = Table("pipeline", "status", "steps", "images", box=None, padding=(0, 2, 0, 0))
-        for name, pipeline in self.ends.items():
-            steps = ", ".join(f"{it['id']} {it['status']}" for it in pipeline.get("steps", []))
-            table.add_row(name, pipeline.get("status", "refused"), steps, str(len(pipeline.get("images", []))))
+        table = Table("pipeline", "runtime", "status", "images", box=None, padding=(0, 2, 0, 0))
+        for example in (it for it in PIPELINES if it.name in self.runs):
+            run = self.runs[example.name]
+            table.add_row(Text(example.name, "bold"), "", _status(run.pipeline.get("status", "refused")), "")
+            for step in run.pipeline.get("steps", []):
+                files = "\n".join(path.name for path in run.files.get(step["id"], []))
+                table.add_row(f"  {step['id']}", step["runtime"], _status(step["status"]), files)
         return table
 
 
-def _problems(example: DemoPipeline, pipeline: JsonObject) -> Sequence[str]:
+def _problems(example: DemoPipeline, run: Run) -> Sequence[str]:
+    pipeline = run.pipeline
     steps = {it["id"]: it["status"] for it in pipeline.get("steps", [])}
-    images = len(pipeline.get("images", []))
+    sizes = {step: [_size(path) for path in files] for step, files in run.files.items()}
+    names = {path.name for files in run.files.values() for path in files}
+    missing = [link for link in pipeline.get("images", []) if link.rpartition("/")[2] not in names]
     facts = {
         f"ended as {pipeline.get('status', pipeline)}": pipeline.get("status") == "succeeded",
         f"its steps ended as {steps}": steps == example.steps,
-        f"{images} images, not {example.images}": images == example.images,
+        f"images of {sizes}, not of {example.sizes}": sizes == example.sizes,
+        f"its result has no images, or some that no step made: {missing}": bool(pipeline.get("images"))
+        and not missing,
     }
     return [problem for problem, holds in facts.items() if not holds]
+
+
+def _status(status: str) -> Text:
+    return Text(status, STYLES.get(status, ""))
+
+
+def _size(path: Path) -> tuple[int, int]:
+    return Image.open(io.BytesIO(path.read_bytes())).size

@@ -20,7 +20,7 @@ from darkroom_local.console import ConsoleLog
 from darkroom_local.demo.api import Caller, Connect
 from darkroom_local.demo.inputs import http_link, picture, put, web_server
 from darkroom_local.demo.listeners import Listeners
-from darkroom_local.demo.pipelines import PipelineDemo
+from darkroom_local.demo.pipelines import RUNTIMES, PipelineDemo
 from darkroom_local.demo.requests import DemoTask, demo_tasks
 from darkroom_local.demo.show import outcome, progress_table, verdict
 
@@ -28,7 +28,7 @@ PATIENCE = 60.0
 """How long all tasks together may take, in seconds."""
 
 EXAMPLES = Path("docs/examples/pipelines")
-"""The pipelines' documents, where the demo is run in the repository."""
+"""The pipelines' documents, in the repository that the template belongs to."""
 
 _LOOK_EVERY = 0.4
 
@@ -71,7 +71,7 @@ class Demo:
         """Fetch the images of every task that succeeded."""
         for task in self.tasks:
             succeeded = self.states[task.id].get("status") == TaskStatus.SUCCEEDED
-            self.files[task.id] = await self.caller.download(task, self.output) if succeeded else []
+            self.files[task.id] = await self.caller.download(task.id, self.output) if succeeded else []
 
     def check(self) -> None:
         """Say what is missing or wrong."""
@@ -127,13 +127,14 @@ async def run_demo(template: Path, output: Path, console: Console, connect: Conn
 
     async with AsyncExitStack() as stack:
         with console.status("starting the local cloud …"):
-            cloud = await stack.enter_async_context(run_cloud(Plan(template), printed if verbose else keep))
+            plan = Plan(template, runtimes=RUNTIMES)
+            cloud = await stack.enter_async_context(run_cloud(plan, printed if verbose else keep))
             demo = await _prepare(stack, cloud, connect, output)
         console.print(
             f"The local cloud runs ({time.monotonic() - started:.1f} s): {cloud.api_url}", highlight=False
         )
         await demo.submit()
-        pipelines = PipelineDemo(cloud, EXAMPLES)
+        pipelines = PipelineDemo(demo.caller, template.parent / ".." / EXAMPLES, output)
         running = asyncio.create_task(pipelines.run(), name="pipelines")
         with Live(progress_table(demo.tasks, {}), console=console, transient=False) as live:
             await demo.watch(live)

@@ -12,9 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from darkroom.models import JsonObject
+from darkroom_local.demo.pipelines import STYLES
 from darkroom_local.demo.requests import DemoTask
-
-_STYLES = {"queued": "dim", "running": "yellow", "succeeded": "green", "failed": "red"}
 
 
 def progress_table(tasks: Sequence[DemoTask], states: Mapping[str, JsonObject]) -> Table:
@@ -24,7 +23,7 @@ def progress_table(tasks: Sequence[DemoTask], states: Mapping[str, JsonObject]) 
         state = states.get(task.id, {})
         status = state.get("status", "")
         bar = ProgressBar(total=1, completed=state.get("progress") or 0, width=24)
-        table.add_row(task.id, f"{task.version} {task.title}", Text(status, _STYLES.get(status, "")), bar)
+        table.add_row(task.id, f"{task.version} {task.title}", Text(status, STYLES.get(status, "")), bar)
     return table
 
 
@@ -38,7 +37,7 @@ def outcome(
     """Everything that is known of one task."""
     facts = Table.grid(padding=(0, 2))
     status = str(state.get("status"))
-    facts.add_row("status", Text(status, _STYLES.get(status, "")))
+    facts.add_row("status", Text(status, STYLES.get(status, "")))
     if state.get("error"):
         facts.add_row("error", f"{state['error']['type']}: {state['error']['message']}")
     timings = state.get("timings") or {}
