@@ -26,8 +26,9 @@ def add_to(app: typer.Typer) -> None:
         app,
         examples=(
             "darkroom verify",
-            "darkroom verify --stack-name sdoneks --runtime-type comfyui",
+            "darkroom verify --stack-name sdoneks --runtime-name comfy",
             "darkroom verify --profile local",
+            "darkroom verify --runtime-name flips --task flip.json",
         ),
     )(verify)
     command(
@@ -46,12 +47,22 @@ def verify(
     stack_name: StackName = None,
     region: Region = None,
     runtime_name: Annotated[
-        str | None, typer.Option("--runtime-name", "-r", help="The runtime to ask (sdruntime).")
+        str | None,
+        typer.Option("--runtime-name", "-r", help="The runtime to ask: else config.yaml's first, sdruntime."),
     ] = None,
     runtime_type: Annotated[
-        Literal["sdwebui", "comfyui"] | None, typer.Option("--runtime-type", "-t", help="Its type (sdwebui).")
+        Literal["sdwebui", "comfyui"] | None,
+        typer.Option("--runtime-type", "-t", help="Whose requests to send: else those of its own type."),
     ] = None,
     image: Annotated[str | None, typer.Option(help="A link to the picture to work on.")] = None,
+    task: Annotated[
+        Path | None,
+        typer.Option(
+            help="A task to send in place of the test requests, JSON: type and content.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(help="Seconds to wait for each image; a first node takes minutes.")
     ] = 900,
@@ -59,22 +70,23 @@ def verify(
 ) -> None:
     """Check a deployment: find its API and key, send test requests, wait for the images.
 
-    SD WebUI gets text to image, image to image and upscaling, ComfyUI a pipeline. Ends with code 1 if an image is
-    missing. The Darkroom is that of --profile where one is named, else the stack of --stack-name or config.yaml.
+    SD WebUI gets text to image, image to image and upscaling, ComfyUI a pipeline, a runtime of your own what --task
+    holds. Ends with code 1 if an image is missing. The Darkroom is that of --profile where one is named, else the
+    stack of --stack-name or config.yaml.
     """
-    from darkroom_cli.deploy.config import DEFAULT_MODEL
+    from darkroom_cli.client import Client
     from darkroom_cli.deploy.documents import read_config
-    from darkroom_cli.deploy.verification import Verification, probes
+    from darkroom_cli.deploy.verification import Verification, choose_runtime, own_probe, probes
 
-    name, kind, model = runtime_name or "sdruntime", runtime_type or "sdwebui", DEFAULT_MODEL
-    if config.exists():
-        runtimes = read_config(config).models_runtime
-        chosen = next((it for it in runtimes if it.name == runtime_name), runtimes[0])
-        name = runtime_name or chosen.name
-        kind, model = runtime_type or chosen.type, chosen.model or DEFAULT_MODEL
+    if runtime_name is None and config.exists():
+        runtime_name = read_config(config).models_runtime[0].name
     access = _find(session, stack_name, region, config)
-    session.say(f"API {access.url}, runtime {name} ({kind})")
-    outcomes = list(Verification(access, name, timeout).run(probes(kind, model, image)))
+    with Client(access.url, access.api_key) as client:
+        runtime = choose_runtime(client, runtime_name)
+    kind = runtime_type or runtime.type
+    session.say(f"API {access.url}, runtime {runtime.name} ({kind})")
+    wanted = (own_probe(task),) if task else probes(kind, runtime, image)
+    outcomes = list(Verification(access, runtime.name, timeout).run(wanted))
     if session.json:
         session.give_json({"outcomes": [_plain(outcome) for outcome in outcomes]})
     else:

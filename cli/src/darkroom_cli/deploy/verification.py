@@ -1,11 +1,13 @@
 """The guide's deployment check: its test requests, sent to a deployed API, and what comes of each."""
 
 import base64
+import json
 import secrets
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,8 +16,12 @@ from darkroom.models import JsonObject
 from darkroom_cli.access import Access
 from darkroom_cli.client import Client
 from darkroom_cli.deploy.config import DEFAULT_MODEL
-from darkroom_cli.errors import UnreachableError, WaitTimeoutError
+from darkroom_cli.errors import ApiError, UnreachableError, UsageError, WaitTimeoutError
+from darkroom_cli.runtimes import Runtime
 from darkroom_cli.tasks import Task
+
+DEFAULT_RUNTIME = "sdruntime"
+"""The guide's."""
 
 _SIDE = 256
 _PROMPT = "cat wizard, gandalf, lord of the rings, detailed, fantasy, cute, adorable, Pixar, Disney, 8k"
@@ -48,16 +54,67 @@ class Outcome:
     seconds: float = 0
 
 
-def probes(runtime_type: str, model: str, image: str | None = None) -> tuple[Probe, ...]:
-    """The test requests of a type of runtime.
+def choose_runtime(client: Client, name: str | None) -> Runtime:
+    """The runtime of a name; without one the default runtime, or the only one.
+
+    Raises:
+        NotFoundError: there is none of that name.
+        UsageError: there are several, or none.
+    """
+    if name is not None:
+        return client.runtime(name)
+    found = {runtime.name: runtime for runtime in client.runtimes()}
+    if DEFAULT_RUNTIME in found or len(found) == 1:
+        return found.get(DEFAULT_RUNTIME) or next(iter(found.values()))
+    raise UsageError(
+        f"Say which runtime to ask, with --runtime-name; there is: {', '.join(sorted(found)) or 'none'}."
+    )
+
+
+def own_probe(path: Path) -> Probe:
+    """A test request of one's own.
+
+    Raises:
+        UsageError: the file holds none.
+    """
+    try:
+        task = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    match task:
+        case {"type": str(type_), "content": dict(content), **rest} if not rest:
+            return Probe(type_, "own", type_, content)
+    raise UsageError(f'{path} must hold {{"type": "…", "content": {{…}}}} and nothing else.')
+
+
+def probes(runtime_type: str, runtime: Runtime, image: str | None = None) -> tuple[Probe, ...]:
+    """The test requests of a type of runtime, as far as the runtime takes their types.
 
     Args:
         runtime_type: `sdwebui` gets text to image, image to image and upscaling; `comfyui` a pipeline.
-        model: the checkpoint that a pipeline loads.
+        runtime: the one to be asked. A pipeline loads its model.
         image: a link to the picture to work on; without one, a small one travels along.
+
+    Raises:
+        UsageError: there are none for it.
     """
-    if runtime_type == "comfyui":
-        return (Probe("pipeline", "pipeline", "pipeline", _workflow(model)),)
+    known = {"comfyui": _comfyui, "sdwebui": _sdwebui}.get(runtime_type)
+    wanted = known(runtime, image) if known else ()
+    taken = tuple(probe for probe in wanted if probe.type in runtime.task_types)
+    if not taken:
+        takes = ", ".join(runtime.task_types)
+        raise UsageError(
+            f"There are no test requests for {runtime.name} ({runtime_type}), which takes {takes}.",
+            hint="Send one of your own: --task FILE.",
+        )
+    return taken
+
+
+def _comfyui(runtime: Runtime, _: str | None) -> tuple[Probe, ...]:
+    return (Probe("pipeline", "pipeline", "pipeline", _workflow(runtime.model or DEFAULT_MODEL)),)
+
+
+def _sdwebui(_: Runtime, image: str | None) -> tuple[Probe, ...]:
     picture = image or "data:image/png;base64," + base64.b64encode(_png(_SIDE)).decode()
     text: JsonObject = {"alwayson_scripts": {}, "prompt": "A dog", "steps": 16, "width": 512, "height": 512}
     extra: JsonObject = {
@@ -139,7 +196,7 @@ def _words(answer: httpx.Response) -> str:
         body: Any = answer.json()
     except ValueError:
         return answer.text[:200]
-    return str(body.get("detail") or body.get("title") or body) if isinstance(body, dict) else str(body)
+    return " ".join(str(ApiError(answer.status_code, body)).split()) if isinstance(body, dict) else str(body)
 
 
 def _png(side: int) -> bytes:
@@ -166,7 +223,7 @@ def _workflow(model: str) -> JsonObject:
                 "model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0],
             },
         ),
-        "4": ("CheckpointLoaderSimple", {"ckpt_name": model or DEFAULT_MODEL}),
+        "4": ("CheckpointLoaderSimple", {"ckpt_name": model}),
         "5": ("EmptyLatentImage", {"width": 512, "height": 512, "batch_size": 1}),
         "6": ("CLIPTextEncode", {"text": "A dog", "clip": ["4", 1]}),
         "7": ("CLIPTextEncode", {"text": "text, watermark", "clip": ["4", 1]}),
