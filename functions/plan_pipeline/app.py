@@ -28,6 +28,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.info("pipeline_stopped", extra={"do": event["do"]})
         raise
     except RequestError as error:
-        raise type(error)("; ".join([str(error), *(f"{f.field}: {f.message}" for f in error.fields)])) from error
+        raise type(error)(error.whole) from error
     logger.info("pipeline_planned", extra={"do": event["do"], "answer": answer})
     return answer

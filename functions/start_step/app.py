@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.measures import count_submitted
 from darkroom.aws.pipelines import pipeline_states_on_aws
+from darkroom.errors import RequestError
 from darkroom.models import now
 from darkroom.pipeline_states import ticket
 from darkroom.settings import PipelineSettings
@@ -23,7 +24,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     del context
     if event["do"] != "start":
         logger.append_keys(execution=event["name"])
-        answer = calls.handle(event, now())
+        try:
+            answer = calls.handle(event, now())
+        except RequestError as error:
+            raise type(error)(error.whole) from error
         logger.info("task_called", extra={"do": event["do"], "answer": answer})
         return answer
     asked = ticket(event)

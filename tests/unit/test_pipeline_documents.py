@@ -10,7 +10,11 @@ from darkroom.inspections import check_document
 from darkroom.references import Reference, ReferenceFailedError, resolve
 from darkroom.runtimes import Runtime, RuntimeType
 
-RUNTIMES = {"sdruntime": Runtime(name="sdruntime", type=RuntimeType.SDWEBUI)}
+RUNTIMES = {
+    "sdruntime": Runtime(name="sdruntime", type=RuntimeType.SDWEBUI, model="one", samplers=("Euler",)),
+    "comfy": Runtime(name="comfy", type=RuntimeType.COMFYUI),
+}
+GRAPH = {"1": {"class_type": "LoadImage", "inputs": {"image": "${inputs.picture}"}}}
 TEXT = {"prompt": "a dog", "steps": 4}
 
 
@@ -55,8 +59,30 @@ def faults(*steps: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
             [upscale("${a.images[0]}"), step()], "steps[0].content.image", "comes later", id="later in reference"
         ),
         pytest.param([step(), step()], "steps[1].id", "another step", id="duplicate id"),
-        pytest.param([step(runtime="typo")], "steps[0].runtime", "there is: sdruntime", id="unknown runtime"),
-        pytest.param([step(type="pipeline")], "steps[0].type", "not pipeline", id="the runtime cannot do it"),
+        pytest.param(
+            [step(runtime="typo")], "steps[0].runtime", "there is: comfy, sdruntime", id="unknown runtime"
+        ),
+        pytest.param(
+            [step(type="pipeline", content=GRAPH)], "steps[0].type", "not pipeline", id="the runtime cannot do it"
+        ),
+        pytest.param(
+            [step(runtime="comfy", type="pipeline", content=GRAPH | {"2": {"inputs": {"image": ["9", 0]}}})],
+            "steps[0].content.2.class_type",
+            "the node's class",
+            id="wrong workflow",
+        ),
+        pytest.param(
+            [step(content=TEXT | {"sampler_name": "typo"})],
+            "steps[0].content.sampler_name",
+            "Euler",
+            id="no sampler",
+        ),
+        pytest.param(
+            [step(content=TEXT | {"override_settings": {"sd_model_checkpoint": "other"}})],
+            "steps[0].content",
+            "serves 'one' only",
+            id="another model",
+        ),
         pytest.param([step(content={})], "steps[0].content", "empty", id="no content"),
         pytest.param([step(content={"steps": 0})], "steps[0].content.steps", "greater", id="content out of range"),
         pytest.param(
@@ -88,7 +114,7 @@ def faults(*steps: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
     ],
 )
 def test_a_fault_is_found_where_it_is(steps: list[dict[str, Any]], path: str, message: str) -> None:
-    found = faults(*steps, inputs={"what": "text"})
+    found = faults(*steps, inputs={"what": "text", "picture": {"type": "image"}})
 
     assert [field for field, _ in found] == [path]
     assert message in found[0][1]

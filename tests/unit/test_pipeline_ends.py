@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.pipelines.bench import Bench
+from tests.pipelines.bench import World
 
 from darkroom.errors import InvalidRequestError
 from darkroom.heartbeats import beat_all
@@ -34,9 +34,9 @@ class NoExecutions:
         return "arn"
 
 
-def running(bench: Bench, **more: Any) -> tuple[Pipeline, Task]:
+def running(world: World, **more: Any) -> tuple[Pipeline, Task]:
     """A pipeline with one task under way."""
-    pipeline = bench.states.submissions.submit({"steps": [STEP], **more}, "owner", now(), "p")
+    pipeline = world.states.submissions.submit({"steps": [STEP], **more}, "owner", now(), "p")
     payload = {
         "pipeline": {"owner": "owner", "id": "p", "run": 1},
         "step": "a",
@@ -44,15 +44,15 @@ def running(bench: Bench, **more: Any) -> tuple[Pipeline, Task]:
         "attempt": 1,
         "token": "t",
     }
-    return pipeline, bench.states.tasks.start(ticket(payload), now())
+    return pipeline, world.states.tasks.start(ticket(payload), now())
 
 
-def ends_of(bench: Bench) -> PipelineEnds:
-    return PipelineEnds(bench.store, bench.states.tasks.starts)
+def ends_of(world: World) -> PipelineEnds:
+    return PipelineEnds(world.store, world.states.tasks.starts)
 
 
-def ended(bench: Bench, pipeline: Pipeline) -> Pipeline:
-    found = bench.store.get(pipeline.key)
+def ended(world: World, pipeline: Pipeline) -> Pipeline:
+    found = world.store.get(pipeline.key)
     assert found is not None
     return found
 
@@ -68,56 +68,56 @@ def ended(bench: Bench, pipeline: Pipeline) -> Pipeline:
 def test_an_execution_that_does_not_end_by_itself_ends_its_pipeline_and_its_tasks(
     status: str, ends: PipelineStatus
 ) -> None:
-    bench = Bench()
-    pipeline, task = running(bench)
+    world = World()
+    pipeline, task = running(world)
     input_ = '{"pipeline": {"owner": "owner", "id": "p", "run": 1}}'
     detail = {"status": status, "name": "x", "input": input_, "error": None, "cause": None}
 
-    assert ends_of(bench).on_execution(detail, now()) == pipeline.key
-    assert ends_of(bench).on_execution(detail, now()) is None
-    cancelled = ends_of(bench).clear(ended(bench, pipeline), now())
+    assert ends_of(world).on_execution(detail, now()) == pipeline.key
+    assert ends_of(world).on_execution(detail, now()) is None
+    cancelled = ends_of(world).clear(ended(world, pipeline), now())
 
-    assert ended(bench, pipeline).status is ends
+    assert ended(world, pipeline).status is ends
     assert [it.id for it in cancelled] == [task.id]
-    assert bench.store.steps(pipeline.key)["a"].status is StepStatus.CANCELLED
+    assert world.store.steps(pipeline.key)["a"].status is StepStatus.CANCELLED
 
 
 def test_the_end_of_an_earlier_run_does_not_end_a_later_one() -> None:
-    bench = Bench()
-    pipeline, _ = running(bench)
-    bench.store.end(pipeline.key, 1, End(now(), PipelineStatus.FAILED))
-    bench.store.restart(pipeline.key, now(), pipeline.expires_at)
+    world = World()
+    pipeline, _ = running(world)
+    world.store.end(pipeline.key, 1, End(now(), PipelineStatus.FAILED))
+    world.store.restart(pipeline.key, now(), pipeline.expires_at)
     input_ = '{"pipeline": {"owner": "owner", "id": "p", "run": 1}}'
 
-    assert ends_of(bench).on_execution({"status": "ABORTED", "name": "x", "input": input_}, now()) is None
+    assert ends_of(world).on_execution({"status": "ABORTED", "name": "x", "input": input_}, now()) is None
 
 
 def test_a_task_of_an_earlier_run_is_cancelled_when_another_takes_its_place() -> None:
     """A retry may come before what the failed run left is cleared."""
-    bench = Bench()
-    pipeline, task = running(bench)
-    bench.store.end(pipeline.key, 1, End(now(), PipelineStatus.FAILED))
-    bench.store.restart(pipeline.key, now(), pipeline.expires_at)
+    world = World()
+    pipeline, task = running(world)
+    world.store.end(pipeline.key, 1, End(now(), PipelineStatus.FAILED))
+    world.store.restart(pipeline.key, now(), pipeline.expires_at)
     run = {"owner": "owner", "id": "p", "run": 2}
     payload = {"pipeline": run, "step": "a", "index": 0, "attempt": 1, "token": "another"}
 
-    again = bench.states.tasks.start(ticket(payload), now())
+    again = world.states.tasks.start(ticket(payload), now())
 
-    before = bench.tasks.get(task.key)
+    before = world.tasks.get(task.key)
     assert before is not None
     assert (before.status, again.status) == (TaskStatus.CANCELLED, TaskStatus.QUEUED)
 
 
 def test_an_execution_that_was_stopped_before_it_began_ends_nothing() -> None:
-    bench = Bench()
-    ends = PipelineEnds(bench.store, bench.states.tasks.starts, patience=0.0)
+    world = World()
+    ends = PipelineEnds(world.store, world.states.tasks.starts, patience=0.0)
 
     assert ends.on_execution({"status": "ABORTED", "name": "x", "input": "{}"}, now()) is None
 
 
 def test_a_pipeline_whose_execution_cannot_be_started_fails() -> None:
-    bench = Bench()
-    desk = PipelineDesk(bench.states.submissions, NoExecutions(broken=True))
+    world = World()
+    desk = PipelineDesk(world.states.submissions, NoExecutions(broken=True))
 
     with pytest.raises(RuntimeError):
         desk.submit({"id": "p", "steps": [STEP]}, "owner", now())
@@ -126,9 +126,9 @@ def test_a_pipeline_whose_execution_cannot_be_started_fails() -> None:
 
 
 def test_the_same_body_again_starts_the_same_run_and_a_retry_another() -> None:
-    bench = Bench()
+    world = World()
     executions = NoExecutions()
-    desk = PipelineDesk(bench.states.submissions, executions)
+    desk = PipelineDesk(world.states.submissions, executions)
     for _ in range(2):
         pipeline = desk.submit({"id": "p", "steps": [STEP]}, "owner", now())
     desk.cancel(pipeline, now())
@@ -136,13 +136,13 @@ def test_the_same_body_again_starts_the_same_run_and_a_retry_another() -> None:
     desk.retry(desk.get("owner", "p"), now())
 
     assert executions.started == [("p", 1), ("p", 1), ("p", 2)]
-    assert [it["status"] for it in desk.detail(desk.get("owner", "p"))["steps"]] == ["waiting"]
+    assert [it.status for it in desk.detail(desk.get("owner", "p")).steps] == ["waiting"]
 
 
 def test_what_is_told_of_and_what_is_not() -> None:
-    bench = Bench()
-    pipeline, _ = running(bench)
-    record = bench.store.steps(pipeline.key)["a"]
+    world = World()
+    pipeline, _ = running(world)
+    record = world.store.steps(pipeline.key)["a"]
 
     assert is_news(None, pipeline)
     assert not is_news(pipeline, pipeline)
@@ -156,9 +156,9 @@ def test_what_is_told_of_and_what_is_not() -> None:
 
 
 def test_a_webhook_hears_of_the_ends_that_it_asked_for() -> None:
-    bench = Bench()
+    world = World()
     webhook = {"url": "https://example.com/x", "events": ["pipeline.failed"]}
-    pipeline, _ = running(bench, webhook=webhook)
+    pipeline, _ = running(world, webhook=webhook)
 
     assert pipeline_notice(pipeline, now()) is None
     assert pipeline_notice(pipeline.model_copy(update={"status": PipelineStatus.SUCCEEDED}), now()) is None
@@ -169,7 +169,7 @@ def test_a_webhook_hears_of_the_ends_that_it_asked_for() -> None:
 
 def test_a_webhook_that_can_never_be_delivered_is_refused() -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        running(Bench(), webhook={"url": "http://example.com/x"})
+        running(World(), webhook={"url": "http://example.com/x"})
 
     assert [fault.field for fault in caught.value.fields] == ["webhook.url"]
 
@@ -185,7 +185,7 @@ class Beaten:
 
 
 def test_a_waiting_task_and_a_held_one_are_alive_and_a_silent_or_ended_one_is_not() -> None:
-    _, task = running(Bench())
+    _, task = running(World())
     lease = {"status": TaskStatus.RUNNING, "lease_until": now() + timedelta(seconds=9)}
     held = task.model_copy(update={**lease, "task_token": "held"})
     silent = task.model_copy(update={**lease, "lease_until": now(), "task_token": "silent"})

@@ -11,17 +11,19 @@ from chalicelib.lazy import lazy_module
 from chalicelib.problems import explaining
 from darkroom.bodies import read_object
 from darkroom.errors import FieldError, InvalidRequestError
-from darkroom.models import JsonObject, to_text
+from darkroom.models import JsonObject
 from darkroom.requests import is_id
 
 if TYPE_CHECKING:
     from chalicelib import pipeline_wiring as wiring
+    from darkroom import pipeline_answers as answers
     from darkroom.pipelines import Pipeline
 else:
     wiring = lazy_module("chalicelib.pipeline_wiring")
+    answers = lazy_module("darkroom.pipeline_answers")
 
 MAX_PAGE = 100
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_POSITION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S{1,128}")
 
 routes = Blueprint(__name__)
 
@@ -39,8 +41,10 @@ def submit_pipeline() -> Response:
 @explaining
 def validate_pipeline() -> JsonObject:
     """Check a pipeline's document without running it."""
-    document = wiring.submissions.check(read_object(Call(routes.current_request).body))
-    return {"valid": True, "name": document.name, "steps": [step.id for step in document.steps]}
+    call = Call(routes.current_request)
+    document = wiring.submissions.check(read_object(call.body), call.key_id)
+    steps = tuple(step.id for step in document.steps)
+    return answers.PipelineCheck(name=document.name, steps=steps).model_dump(mode="json")
 
 
 @routes.route("/v1/pipelines", methods=["GET"])
@@ -53,13 +57,14 @@ def list_pipelines() -> JsonObject:
     faults = [FieldError(name, "is no parameter of this list") for name in asked if name != "owner"]
     if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
         faults.append(FieldError("limit", f"must be from 1 to {MAX_PAGE}"))
-    if before is not None and not _TIME.fullmatch(before):
+    if before is not None and not _POSITION.fullmatch(before):
         faults.append(FieldError("cursor", "is none that this list gave"))
     if faults:
         raise InvalidRequestError(fields=faults)
     found = wiring.desk.page(call.owner, int(limit), before)
-    more = to_text(found[-1].created_at) if len(found) == int(limit) else None
-    return {"items": [pipeline.public() for pipeline in found], "next_cursor": more}
+    more = found[-1].position if len(found) == int(limit) else None
+    items = tuple(map(answers.PipelineSummary.of, found))
+    return answers.PipelineList(items=items, next_cursor=more).model_dump(mode="json")
 
 
 @routes.route("/v1/pipelines/{id}", methods=["GET"])
@@ -75,7 +80,8 @@ def get_pipeline(id: str) -> Response:  # noqa: A002  the path's own name for it
 def cancel_pipeline(id: str) -> JsonObject:  # noqa: A002
     """Cancel a pipeline and its tasks. One that has ended stays as it is."""
     call = Call(routes.current_request)
-    return wiring.desk.detail(wiring.desk.cancel(wiring.desk.get(call.owner, id), call.now))
+    cancelled = wiring.desk.cancel(wiring.desk.get(call.owner, id), call.now)
+    return wiring.desk.detail(cancelled).model_dump(mode="json")
 
 
 @routes.route("/v1/pipelines/{id}/retry", methods=["POST"], content_types=NO_BODY)
@@ -103,7 +109,7 @@ def save_pipeline_definition(name: str) -> JsonObject:
     if not is_id(name):
         raise InvalidRequestError(fields=[FieldError("name", "is none that a definition can have")])
     body = read_object(call.body)
-    wiring.submissions.check(body)
+    wiring.submissions.check(body, call.key_id)
     return {"name": name, "version": wiring.definitions.save(call.key_id, name, body, call.now)}
 
 
@@ -129,4 +135,4 @@ def _answer(
         pipeline = wiring.desk.wait(pipeline, seconds)
         sent["Preference-Applied"] = f"wait={seconds}"
     status = HTTPStatus.OK if pipeline.status.ended else open_status
-    return Response(wiring.desk.detail(pipeline), status_code=status, headers=sent)
+    return Response(wiring.desk.detail(pipeline).model_dump(mode="json"), status_code=status, headers=sent)

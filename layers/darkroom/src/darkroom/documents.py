@@ -128,19 +128,25 @@ def _check_count(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return steps
 
 
+InputName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
+Plain = str | bool | float | list[Any]
+PipelineId = Annotated[Id, Field(max_length=48)]
+Deadline = Annotated[int, Field(ge=1, le=MAX_DEADLINE)]
+Width = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
+
+
 class Document(Model):
     """A pipeline as it is written. `max_parallel` is how many of its tasks may be unfinished at once."""
 
     name: Id = "pipeline"
-    id: Annotated[Id, Field(max_length=48)] | None = None
+    id: PipelineId | None = None
     description: str = ""
-    inputs: dict[
-        Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)],
-        Annotated[Input, BeforeValidator(_as_input)],
-    ] = Field(default_factory=dict)
+    inputs: dict[InputName, Annotated[Input, BeforeValidator(_as_input, json_schema_input_type=Input | Plain)]] = (
+        Field(default_factory=dict)
+    )
     steps: Annotated[tuple[Step, ...], AfterValidator(_check_count)]
-    deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE)] | None = None
-    max_parallel: Annotated[int, Field(ge=1, le=MAX_ITEMS)] | None = None
+    deadline_seconds: Deadline | None = None
+    max_parallel: Width | None = None
     prefix: Prefix = "pipelines"
     context: Context = Field(default_factory=dict)
     webhook: PipelineWebhook | None = None
@@ -157,6 +163,28 @@ class Document(Model):
         raise KeyError(id_)
 
 
+class SavedRun(Model):
+    """A run of a saved pipeline: its name, its version (the latest where it is absent), and inputs.
+
+    What else is given takes the place of what the saved document says.
+    """
+
+    definition: str
+    version: Annotated[int, Field(ge=1, strict=True)] | None = None
+    inputs: JsonObject = Field(default_factory=dict)
+    id: PipelineId | None = None
+    deadline_seconds: Deadline | None = None
+    max_parallel: Width | None = None
+    prefix: Prefix | None = None
+    context: Context = None
+    webhook: PipelineWebhook | None = None
+
+    @property
+    def changes(self) -> JsonObject:
+        """What takes the place of the saved document's fields."""
+        return self.model_dump(mode="json", exclude={"definition", "version", "inputs"}, exclude_unset=True)
+
+
 def read_document(body: object) -> Document:
     """Read a document's form; `inspections.check_document` looks at what it says.
 
@@ -165,6 +193,18 @@ def read_document(body: object) -> Document:
     """
     try:
         return Document.model_validate(body)
+    except ValidationError as error:
+        raise InvalidRequestError(fields=field_errors(error)) from error
+
+
+def read_saved_run(body: object) -> SavedRun:
+    """Read what names a saved pipeline.
+
+    Raises:
+        InvalidRequestError: fields are missing or wrong.
+    """
+    try:
+        return SavedRun.model_validate(body)
     except ValidationError as error:
         raise InvalidRequestError(fields=field_errors(error)) from error
 

@@ -18,12 +18,17 @@
     │   ├── UploadNotFoundError     the caller has no upload under way there
     │   └── UnknownSecretError      the caller has no webhook secret of that name
     │   (pipelines: PipelineConflictError, PipelineNotFoundError, PipelineStateError, DefinitionNotFoundError)
+    │   (batches: BatchConflictError, BatchNotFoundError, BatchStateError)
     ├── TransitionRefusedError      a task's state does not allow the change; `refusal` says why
     ├── MessageError                a message that is not one of ours
     ├── SignatureError              a webhook that was not signed by the secret, or not just now
     ├── BlobTooLargeError           a file is larger than its reader takes
     ├── PipelineStoppedError        the pipeline has ended; whoever works at it must stop
     ├── StepFailedError             a step cannot be started
+    ├── BatchStoppedError           the batch has ended; whoever works at it must stop
+    ├── ManifestError               a batch's manifest cannot be taken
+    ├── RowEndedError               the row has succeeded already
+    ├── RowFailedError              a row of a batch has failed
     └── ExecutionError              running a task went wrong
         ├── TaskFailedError         it will go wrong again: the task ends
         └── TaskInterruptedError    it may go right elsewhere or later: the task is tried again
@@ -63,6 +68,11 @@ class RequestError(DarkroomError):
     def __init__(self, message: str | None = None, fields: Iterable[FieldError] = ()) -> None:
         super().__init__(message)
         self.fields = tuple(fields)
+
+    @property
+    def whole(self) -> str:
+        """The message with what is wrong where, for those who see nothing but a text."""
+        return "; ".join([str(self), *(f"{it.field}: {it.message}" for it in self.fields)])
 
 
 class MalformedBodyError(RequestError):
@@ -185,3 +195,31 @@ class PipelineStoppedError(DarkroomError):
 
 class StepFailedError(DarkroomError):
     """The step cannot be started."""
+
+
+class BatchConflictError(RequestError):
+    """Another batch has this id."""
+
+
+class BatchNotFoundError(RequestError):
+    """There is no such batch."""
+
+
+class BatchStateError(RequestError):
+    """The batch's state does not allow this."""
+
+
+class BatchStoppedError(DarkroomError):
+    """The batch has ended, or a later run of it is on."""
+
+
+class ManifestError(DarkroomError):
+    """The manifest cannot be taken."""
+
+
+class RowEndedError(DarkroomError):
+    """The row has succeeded already."""
+
+
+class RowFailedError(DarkroomError):
+    """The row has failed."""

@@ -6,12 +6,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from darkroom.conditions import Condition, ConditionError
-from darkroom.content import CONTENTS, field_errors
+from darkroom.content import CONTENTS, field_errors, take_model
 from darkroom.documents import MAX_ITEMS, RESERVED, Document, InputType, Step
 from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.graphs import cycles, step_mentions
+from darkroom.models import JsonObject
 from darkroom.references import Mention, is_reference, mentions, resolve
+from darkroom.restrictions import foreign_links, unknown_names
 from darkroom.runtimes import Runtime
+from darkroom.workflows import check_workflow
 
 RESULT_FIELDS = frozenset({"images", "status", "info", "output", "output_url", "error"})
 """What a step's result has, for references."""
@@ -59,7 +62,17 @@ def find_faults(document: Document, runtimes: Mapping[str, Runtime]) -> Iterator
         yield from _mention_faults(document, step, at)
         yield from _foreach_faults(document, step, at)
         yield from _content_faults(document, step, at)
+        yield from _names_faults(step, at, runtimes)
         seen.add(step.id)
+
+
+def find_foreign_links(document: Document, bucket: str, owner: str) -> Iterator[FieldError]:
+    """Links to others' files, as far as the document itself says them; what references find is looked at later."""
+    for number, step in enumerate(document.steps):
+        for field, value in (("content", step.content), ("foreach", step.foreach)):
+            yield from foreign_links(value, f"steps[{number}].{field}", bucket, owner)
+    defaults = {name: declared.default for name, declared in document.inputs.items()}
+    yield from foreign_links(defaults, "inputs", bucket, owner)
 
 
 def _cycle_faults(document: Document) -> Iterator[FieldError]:
@@ -165,13 +178,15 @@ def _content_faults(document: Document, step: Step, at: str) -> Iterator[FieldEr
     """What the runtime's form says of the content; where a reference stands, only its type can be wrong."""
     if not step.content:
         yield FieldError(f"{at}.content", "must not be empty")
-    model = CONTENTS.get(step.type)
-    if model is None:
-        return
     found = {m.at: m for m in mentions(step.content, f"{at}.content")}
     samples = {place: _sample(document, step, m) if m.whole else "text" for place, m in found.items()}
+    content = _filled(step.content, f"{at}.content", samples)
+    model = CONTENTS.get(step.type)
+    if model is None:
+        yield from _workflow_faults(content, at)
+        return
     try:
-        model.model_validate(_filled(step.content, f"{at}.content", samples))
+        model.model_validate(content)
     except ValidationError as error:
         kinds = [fault["type"] for fault in error.errors()]
         for fault, kind in zip(field_errors(error, f"{at}.content"), kinds, strict=True):
@@ -180,6 +195,26 @@ def _content_faults(document: Document, step: Step, at: str) -> Iterator[FieldEr
                 yield fault
             elif samples[fault.field] is not _UNKNOWN and (kind.endswith(("_type", "_parsing"))):
                 yield FieldError(fault.field, f"{mention.reference} is of another type: {fault.message}")
+
+
+def _workflow_faults(graph: JsonObject, at: str) -> Iterator[FieldError]:
+    try:
+        check_workflow(graph, f"{at}.content")
+    except InvalidRequestError as error:
+        yield from error.fields
+
+
+def _names_faults(step: Step, at: str, runtimes: Mapping[str, Runtime]) -> Iterator[FieldError]:
+    """What the content names that the runtime does not have; where a reference stands, only the run can tell."""
+    runtime = runtimes.get(step.runtime)
+    if runtime is None:
+        return
+    named = {field: value for field, value in step.content.items() if not list(mentions(value, ""))}
+    yield from unknown_names(named, f"{at}.content", runtime)
+    model = take_model(named)[1]
+    if isinstance(model, str) and not runtime.can_load(model):
+        message = f"the runtime {runtime.name!r} serves {runtime.model!r} only; it has no dynamicModel"
+        yield FieldError(f"{at}.content", message)
 
 
 def _filled(value: Any, at: str, samples: Mapping[str, Any]) -> Any:  # noqa: ANN401  JSON

@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Literal
 
 from darkroom.documents import MAX_DEADLINE, Step
 from darkroom.errors import PipelineNotFoundError
 from darkroom.graphs import needs_of
-from darkroom.models import JsonObject, Model, Timestamp
+from darkroom.models import JsonObject
+from darkroom.pipeline_answers import PipelineDetails, StepView
 from darkroom.pipeline_ports import Executions, PipelineStore
 from darkroom.pipeline_submissions import PipelineSubmissions
 from darkroom.pipelines import (
@@ -27,23 +27,6 @@ from darkroom.tasks import TaskError
 _LOOK_EVERY = 0.25
 _WATCHED = 50
 """So many tasks of a running step are looked at for its progress."""
-
-
-class StepView(Model):
-    """A step as its owner sees it. `progress` is from 0 to 1."""
-
-    id: str
-    runtime: str
-    type: str
-    needs: tuple[str, ...]
-    status: StepStatus | Literal["waiting"]
-    items: int = 1
-    done: int = 0
-    images: int = 0
-    progress: float = 0
-    started_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
-    error: TaskError | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +74,7 @@ class PipelineDesk:
     def page(self, owner: str, limit: int, before: str | None) -> list[Pipeline]:
         """The owner's pipelines and everyone's, newest first."""
         found = [pipeline for whose in (owner, SHARED_OWNER) for pipeline in self._store.page(whose, limit, before)]
-        return sorted(found, key=lambda it: it.created_at, reverse=True)[:limit]
+        return sorted(found, key=lambda it: it.position, reverse=True)[:limit]
 
     def cancel(self, pipeline: Pipeline, now: datetime) -> Pipeline:
         """Cancel a pipeline. One that has ended stays as it is; its tasks are cancelled within moments."""
@@ -119,15 +102,13 @@ class PipelineDesk:
             pipeline = self._store.get(pipeline.key) or pipeline
         return pipeline
 
-    def detail(self, pipeline: Pipeline) -> JsonObject:
+    def detail(self, pipeline: Pipeline) -> PipelineDetails:
         """A pipeline with its steps."""
         document, inputs = self.submissions.files.load(pipeline)
         records = self._store.steps(pipeline.key)
-        steps = [self._view(pipeline, step, records.get(step.id)) for step in document.steps]
-        seen = pipeline.public() | {"inputs": inputs, "steps": [it.model_dump(mode="json") for it in steps]}
-        if pipeline.status is PipelineStatus.SUCCEEDED:
-            seen["result"] = pipeline.result
-        return seen
+        steps = tuple(self._view(pipeline, step, records.get(step.id)) for step in document.steps)
+        result = pipeline.result if pipeline.status is PipelineStatus.SUCCEEDED else None
+        return PipelineDetails.of(pipeline, inputs=inputs, steps=steps, result=result)
 
     def _view(self, pipeline: Pipeline, step: Step, record: StepRecord | None) -> StepView:
         known: JsonObject = {"id": step.id, "runtime": step.runtime, "type": step.type, "needs": needs_of(step)}

@@ -21,7 +21,7 @@ class PipelineStore(Protocol):
         """The pipeline as it is now, or None."""
 
     def page(self, owner: str, limit: int, before: str | None = None) -> list[Pipeline]:
-        """The owner's pipelines, newest first, that were created before that time. An index may lag."""
+        """The owner's pipelines, newest first, of a `Pipeline.position` before that. An index may lag."""
 
     def end(self, key: PipelineKey, run: int, end: End) -> bool:
         """End a run. Returns False where it has ended before, or another run is on."""

@@ -7,6 +7,7 @@ store and in files. A pipeline that has ended, or is in a later run, is left alo
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from math import ceil
 
 from darkroom.conditions import Condition
 from darkroom.documents import MAX_ITEMS, Document, Step
@@ -110,12 +111,20 @@ class PipelineRuns:
     files: PipelineFiles
     longest: int
 
-    def open(self, key: PipelineKey, run: int) -> Run:
-        """A run that is on.
+    def open(self, key: PipelineKey, run: int, now: datetime) -> Run:
+        """A run that is on. One whose deadline has passed ends here.
 
         Raises:
-            PipelineStoppedError: it is not.
+            PipelineStoppedError: it is not on.
         """
+        found = self._find(key, run)
+        if now >= found.pipeline.expires_at:
+            error = TaskError(type="deadline", message="the pipeline was not finished before its deadline")
+            self.store.end(key, run, End(now, PipelineStatus.FAILED, error))
+            raise PipelineStoppedError
+        return found
+
+    def _find(self, key: PipelineKey, run: int) -> Run:
         pipeline = self.store.get(key)
         if pipeline is None or pipeline.run != run or pipeline.status.ended:
             raise PipelineStoppedError
@@ -127,14 +136,10 @@ class PipelineRuns:
         No steps mean that nothing is left to do.
         """
         try:
-            run = self.open(key, run_number)
+            run = self.open(key, run_number, now)
         except PipelineStoppedError:
             return {"steps": [], "width": 1}
         pipeline, document = run.pipeline, run.document
-        if now >= pipeline.expires_at:
-            error = TaskError(type="deadline", message="the pipeline was not finished before its deadline")
-            self.store.end(key, pipeline.run, End(now, PipelineStatus.FAILED, error))
-            return {"steps": [], "width": 1}
         records = done_steps(self.store.steps(key), pipeline.run)
         ready = [
             step
@@ -143,7 +148,7 @@ class PipelineRuns:
         ]
         limit = document.max_parallel or MAX_ITEMS
         width = max(1, min(len(ready), limit, _INLINE_WIDTH))
-        left = int((pipeline.expires_at - now).total_seconds()) + 1
+        left = ceil((pipeline.expires_at - now).total_seconds()) + 1  # the heartbeat, too, ends after the deadline
         steps = [self._ticket(step, records, left, max(1, limit // width)) for step in ready]
         return {"steps": steps, "width": width}
 
@@ -166,7 +171,7 @@ class PipelineRuns:
         Raises:
             PipelineStoppedError: the pipeline has ended, perhaps by this step's failure.
         """
-        run = self.open(key, run_number)
+        run = self.open(key, run_number, now)
         step = run.document.step(step_id)
         record = StepRecord(id=step_id, status=StepStatus.RUNNING, run=run_number, started_at=now)
         try:
@@ -213,7 +218,7 @@ class PipelineRuns:
     def end(self, key: PipelineKey, run_number: int, failure: TaskError | None, now: datetime) -> PipelineStatus:
         """End a run, unless it has ended: with `failure`, or as its steps say."""
         try:
-            run = self.open(key, run_number)
+            run = self._find(key, run_number)
         except PipelineStoppedError:
             pipeline = self.store.get(key)
             return PipelineStatus.FAILED if pipeline is None else pipeline.status

@@ -12,6 +12,7 @@ from darkroom.models import JsonObject
 from darkroom.pipeline_submissions import PipelineSubmissions, key_of
 from darkroom.pipeline_tasks import PipelineTasks, Ticket
 from darkroom.pipelines import PipelineKey, PipelineStatus
+from darkroom.task_starts import reason_of
 from darkroom.tasks import TaskError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class PipelineStates:
         found = state if "Error" in state else state.get("failure")
         failure = None
         if found is not None:
-            failure = TaskError(type=found["Error"], message=found.get("Cause", "")[:_MAX_CAUSE])
+            failure = TaskError(type=found["Error"], message=reason_of(found)[:_MAX_CAUSE])
         status = self.tasks.runs.end(key, run, failure, now)
         pipeline = self.tasks.runs.store.get(key)
         error = pipeline.error if pipeline is not None else failure

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from darkroom.addresses import Network
-from darkroom.documents import MAX_DEADLINE, Document, bind_inputs, read_document
+from darkroom.documents import MAX_DEADLINE, Document, bind_inputs, read_document, read_saved_run
 from darkroom.errors import FieldError, InvalidRequestError
-from darkroom.inspections import find_faults
+from darkroom.inspections import find_faults, find_foreign_links
 from darkroom.models import JsonObject, to_text
 from darkroom.pipeline_files import PipelineFiles
 from darkroom.pipeline_ports import DefinitionStore, PipelineStore
 from darkroom.pipelines import SHARED_OWNER, Pipeline, PipelineKey
 from darkroom.ports import RuntimeRegistry
 from darkroom.requests import fingerprint
+from darkroom.restrictions import check_links
 from darkroom.ulids import make_ulid
 from darkroom.webhooks import check_webhook
 
@@ -30,8 +31,8 @@ class PipelineSubmissions:
     definitions: DefinitionStore | None = None
     webhook_networks: tuple[Network, ...] = ()
 
-    def check(self, body: object) -> Document:
-        """Read a document and check what it says.
+    def check(self, body: object, owner: str) -> Document:
+        """Read a document and check what it says. `owner` is whose run it would be.
 
         Raises:
             InvalidRequestError: something is wrong; `fields` has the path of every fault.
@@ -42,6 +43,8 @@ class PipelineSubmissions:
         faults = list(find_faults(document, self.registry.all()))
         if any(fault.field.endswith(".runtime") for fault in faults):  # it may have been deployed this minute
             faults = list(find_faults(document, self.registry.refresh()))
+        if owner != SHARED_OWNER:  # who may start executions may read the bucket, too
+            faults += find_foreign_links(document, self.bucket, owner)
         if faults:
             raise InvalidRequestError(fields=faults)
         return document
@@ -54,11 +57,39 @@ class PipelineSubmissions:
             DefinitionNotFoundError: there is no such definition.
             PipelineConflictError: the id belongs to another pipeline.
         """
-        source, given, definition = self._source(body, owner)
-        document = self.check(source)
-        inputs = bind_inputs(document, given)
-        pipeline = self._pipeline(document, PipelineKey(owner, id_ or document.id or make_ulid(now)), now)
+        document, given, definition = self.read(body, owner)
+        inputs = self.bind(document, given, owner)
+        pipeline = self.draft(document, PipelineKey(owner, id_ or document.id or make_ulid(now)), now)
         pipeline = pipeline.model_copy(update={"definition": definition, "fingerprint": fingerprint(body)})
+        return self.keep(pipeline, document, inputs)
+
+    def read(self, body: JsonObject, owner: str) -> tuple[Document, JsonObject, str | None]:
+        """The checked document that a body is or names, the inputs given, and the name and version of a saved one.
+
+        Raises:
+            InvalidRequestError: something is wrong with it.
+            DefinitionNotFoundError: there is no such definition.
+        """
+        source, given, definition = self._source(body, owner)
+        return self.check(source, owner), given, definition
+
+    def bind(self, document: Document, given: JsonObject, owner: str) -> JsonObject:
+        """The inputs of one run: those given, and the defaults of the others.
+
+        Raises:
+            InvalidRequestError: one is missing, unknown, of another type, or links to another owner's file.
+        """
+        inputs = bind_inputs(document, given)
+        if owner != SHARED_OWNER:
+            check_links(inputs, "inputs", self.bucket, owner)
+        return inputs
+
+    def keep(self, pipeline: Pipeline, document: Document, inputs: JsonObject) -> Pipeline:
+        """Write a run down.
+
+        Raises:
+            PipelineConflictError: the id belongs to another pipeline.
+        """
         self.files.save(pipeline, document, inputs)
         return self.store.create(pipeline)
 
@@ -66,23 +97,14 @@ class PipelineSubmissions:
         """The document, the inputs given, and the name and version of a saved one."""
         if "definition" not in body:
             return body, {}, None
-        allowed: Mapping[str, type] = {"definition": str, "version": int, "inputs": dict, "id": str}
-        faults = [
-            FieldError(name, "is no field of a run of a saved pipeline")
-            for name in body.keys() - {*allowed, "context", "webhook", "deadline_seconds", "max_parallel", "prefix"}
-        ]
-        faults += [
-            FieldError(name, f"must be a {kind.__name__}")
-            for name, kind in allowed.items()
-            if name in body and not isinstance(body[name], kind)
-        ]
-        if faults or self.definitions is None:
-            raise InvalidRequestError(fields=faults or [FieldError("definition", "cannot be named here")])
-        version, saved = self.definitions.load(owner, body["definition"], body.get("version"))
-        over: dict[str, Any] = {k: v for k, v in body.items() if k not in {"definition", "version", "inputs"}}
-        return {**saved, **over}, body.get("inputs", {}), f"{body['definition']}@{version}"
+        if self.definitions is None:
+            raise InvalidRequestError(fields=[FieldError("definition", "cannot be named here")])
+        run = read_saved_run(body)
+        version, saved = self.definitions.load(owner, run.definition, run.version)
+        return {**saved, **run.changes}, run.inputs, f"{run.definition}@{version}"
 
-    def _pipeline(self, document: Document, key: PipelineKey, now: datetime) -> Pipeline:
+    def draft(self, document: Document, key: PipelineKey, now: datetime) -> Pipeline:
+        """A run of a document, not yet written down."""
         deadline = timedelta(seconds=document.deadline_seconds or MAX_DEADLINE)
         return Pipeline(
             owner=key.owner,

@@ -12,7 +12,7 @@ from darkroom.errors import (
     StepFailedError,
 )
 from darkroom.models import JsonObject
-from darkroom.pipeline_runs import PipelineRuns, Run
+from darkroom.pipeline_runs import HEARTBEAT, PipelineRuns, Run
 from darkroom.pipelines import (
     SHARED_OWNER,
     Assignment,
@@ -30,6 +30,7 @@ from darkroom.task_starts import TaskStarts
 from darkroom.tasks import Task, TaskError, TaskStatus
 
 _LONGEST_WAIT = 3600.0
+_ABOUT = 60  # seconds between a state's beginning and its task's, and between two heartbeats, at most
 _FINAL = frozenset({"cancelled", "reference", "invalid_content"})  # as it is, it would end so again
 
 
@@ -68,7 +69,7 @@ class PipelineTasks:
             PipelineStoppedError: the pipeline has ended.
             StepFailedError: the item has no valid content.
         """
-        run = self.runs.open(ticket.key, ticket.run)
+        run = self.runs.open(ticket.key, ticket.run, now)
         step = run.document.step(ticket.step)
         store = self.runs.store
         self._begin(run, ticket, now)
@@ -82,7 +83,7 @@ class PipelineTasks:
         store.put_assignment(ticket.key, assignment.model_copy(update={"task": task.id}))
         task = self.starts.start(task)
         try:
-            self.runs.open(ticket.key, ticket.run)
+            self.runs.open(ticket.key, ticket.run, now)
         except PipelineStoppedError:
             self.starts.cancel(task, now)
             raise
@@ -144,11 +145,11 @@ class PipelineTasks:
         Raises:
             PipelineStoppedError: the pipeline has ended.
         """
-        run = self.runs.open(ticket.key, ticket.run)
+        run = self.runs.open(ticket.key, ticket.run, now)
         step = run.document.step(ticket.step)
         known = run.store.assignment(ticket.key, step.id, ticket.index)
         assignment = known or Assignment(step=step.id, index=ticket.index, run=ticket.run)
-        error = self._error(assignment, run, reason, now)
+        error = self._error(assignment, run, step, reason, now)
         if error is None:  # it succeeded, and only its word was lost
             return {"retry": False, "seconds": 0, "attempt": ticket.attempt}
         wait = wait_before(step.retry, ticket.attempt, error)
@@ -159,7 +160,7 @@ class PipelineTasks:
             self.end_step(ticket.key, ticket.run, step.id, now)
         return {"retry": False, "seconds": 0, "attempt": ticket.attempt}
 
-    def _error(self, assignment: Assignment, run: Run, reason: str, now: datetime) -> TaskError | None:
+    def _error(self, assignment: Assignment, run: Run, step: Step, reason: str, now: datetime) -> TaskError | None:
         """Why an item has not succeeded; None where it has."""
         task = self.runs.files.task(assignment, run.pipeline.owner)
         if task is None:
@@ -167,7 +168,7 @@ class PipelineTasks:
         if not task.status.ended:
             task = self.starts.cancel(task, now)
             if task.status is TaskStatus.CANCELLED:
-                return TaskError(type="timeout", message="the task took longer than it may", retryable=True)
+                return _given_up(now - task.created_at, step.timeout_seconds or self.runs.longest)
         if task.status is TaskStatus.SUCCEEDED:
             return None
         return task.error or TaskError(type=task.status.value, message="no reason is known")
@@ -178,7 +179,7 @@ class PipelineTasks:
         Raises:
             PipelineStoppedError: the pipeline has ended, perhaps by this step's failure.
         """
-        run = self.runs.open(key, run_number)
+        run = self.runs.open(key, run_number, now)
         record = run.store.steps(key).get(step_id)
         if record is None or record.run != run_number:
             record = StepRecord(id=step_id, status=StepStatus.RUNNING, run=run_number, started_at=now)
@@ -207,6 +208,14 @@ def wait_before(retry: Retry, attempt: int, error: TaskError) -> float | None:
     if attempt >= retry.max_attempts or not wanted:
         return None
     return min(_LONGEST_WAIT, retry.backoff_seconds * 2.0 ** (attempt - 1))
+
+
+def _given_up(waited: timedelta, allowed: int) -> TaskError:
+    """Why the state machine waits no longer: Step Functions has one name for a timeout and a missing heartbeat."""
+    if waited.total_seconds() < allowed - _ABOUT:
+        message = f"nothing was heard of the task for {HEARTBEAT} seconds"
+        return TaskError(type="silent", message=message, retryable=True)
+    return TaskError(type="timeout", message="the task took longer than it may", retryable=True)
 
 
 def _content_error(error: Exception) -> TaskError:

@@ -9,7 +9,7 @@ from darkroom.errors import (
     PipelineNotFoundError,
     PipelineStateError,
 )
-from darkroom.models import JsonObject, to_text
+from darkroom.models import JsonObject
 from darkroom.pipelines import Assignment, End, Pipeline, PipelineKey, PipelineStatus, StepRecord, restarted
 
 
@@ -37,8 +37,8 @@ class InMemoryPipelineStore:
     def page(self, owner: str, limit: int, before: str | None = None) -> list[Pipeline]:
         """See `PipelineStore.page`."""
         found = [it for it in self._pipelines.values() if it.owner == owner]
-        found = [it for it in found if before is None or to_text(it.created_at) < before]
-        return sorted(found, key=lambda it: it.created_at, reverse=True)[:limit]
+        found = [it for it in found if before is None or it.position < before]
+        return sorted(found, key=lambda it: it.position, reverse=True)[:limit]
 
     def end(self, key: PipelineKey, run: int, end: End) -> bool:
         """See `PipelineStore.end`."""

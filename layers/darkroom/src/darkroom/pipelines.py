@@ -109,9 +109,10 @@ class Pipeline(Model):
         readable = re.sub(r"[^A-Za-z0-9_-]", "-", self.id[:48])
         return f"{readable}-{hashlib.sha256(life.encode()).hexdigest()[:16]}"
 
-    def public(self) -> JsonObject:
-        """The pipeline as its owner sees it."""
-        return self.model_dump(mode="json", exclude={"owner", "fingerprint", "folder", "webhook"})
+    @property
+    def position(self) -> str:
+        """Its place in lists by time, where many may begin in one millisecond."""
+        return f"{to_text(self.created_at)} {self.id}"
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,16 @@ def check_links(content: JsonObject, at: str, bucket: str, owner: str) -> None:
     Raises:
         InvalidRequestError: fields name a file of the bucket that is not the owner's; they are named.
     """
-    faults = [
-        FieldError(path, "is a file of another owner's; name one that you have uploaded")
-        for path, text in _texts(content, at)
-        if _is_foreign(text, bucket, owner)
-    ]
+    faults = list(foreign_links(content, at, bucket, owner))
     if faults:
         raise InvalidRequestError(fields=faults)
+
+
+def foreign_links(value: object, at: str, bucket: str, owner: str) -> Iterator[FieldError]:
+    """The links in a value that are to files of the bucket that are not the owner's."""
+    for path, text in _texts(value, at):
+        if _is_foreign(text, bucket, owner):
+            yield FieldError(path, "is a file of another owner's; name one that you have uploaded")
 
 
 def check_names(content: JsonObject, at: str, runtime: Runtime) -> None:
@@ -40,18 +43,19 @@ def check_names(content: JsonObject, at: str, runtime: Runtime) -> None:
     Raises:
         InvalidRequestError: fields name others; the messages say which there are.
     """
-    known = dict.fromkeys(_UPSCALERS, (_NO_UPSCALER, *runtime.upscalers) if runtime.upscalers else ())
-    known |= dict.fromkeys(_SAMPLERS, runtime.samplers)
-    faults = [
-        FieldError(
-            extend_path(at, field), f"the runtime {runtime.name!r} has no {content[field]!r}; it has: {names}"
-        )
-        for field, having in known.items()
-        if having and isinstance(content.get(field), str) and not _has(having, content[field])
-        for names in [", ".join(having)]
-    ]
+    faults = list(unknown_names(content, at, runtime))
     if faults:
         raise InvalidRequestError(fields=faults)
+
+
+def unknown_names(content: JsonObject, at: str, runtime: Runtime) -> Iterator[FieldError]:
+    """The upscalers and samplers in a content that the runtime does not have."""
+    known = dict.fromkeys(_UPSCALERS, (_NO_UPSCALER, *runtime.upscalers) if runtime.upscalers else ())
+    known |= dict.fromkeys(_SAMPLERS, runtime.samplers)
+    for field, having in known.items():
+        if having and isinstance(content.get(field), str) and not _has(having, content[field]):
+            message = f"the runtime {runtime.name!r} has no {content[field]!r}; it has: {', '.join(having)}"
+            yield FieldError(extend_path(at, field), message)
 
 
 def _has(having: tuple[str, ...], name: str) -> bool:

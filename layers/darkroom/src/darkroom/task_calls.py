@@ -17,7 +17,7 @@ from darkroom.pipeline_runs import HEARTBEAT
 from darkroom.pipelines import SHARED_OWNER
 from darkroom.ports import RuntimeRegistry
 from darkroom.requests import Context, Prefix, fingerprint
-from darkroom.task_starts import TaskStarts
+from darkroom.task_starts import TaskStarts, reason_of
 from darkroom.tasks import Task, TaskKey, TaskStatus, TaskType
 
 _LOOK_EVERY = 0.5
@@ -97,7 +97,7 @@ class TaskCalls:
         failure = event["failure"]
         task = self.starts.store.get(task_key(event["input"], event["name"]))
         if task is None:
-            return {"status": TaskStatus.FAILED, "cause": f"{failure['Error']}: {failure.get('Cause', '')}"[:1000]}
+            return {"status": TaskStatus.FAILED, "cause": f"{failure['Error']}: {reason_of(failure)}"[:1000]}
         late = not task.status.ended
         if late:
             task = self.starts.cancel(task, now)

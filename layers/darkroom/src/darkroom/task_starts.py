@@ -1,6 +1,7 @@
 """Starting and stopping tasks on behalf of state machines."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,3 +40,13 @@ class TaskStarts:
             return self.store.apply(task.key, tasks.cancel(now))
         except TransitionRefusedError:
             return self.store.get(task.key) or task
+
+
+def reason_of(failure: Mapping[str, str]) -> str:
+    """Why a state failed (`Error`, `Cause`), for people: Lambda puts a function's error into the cause as JSON."""
+    cause = failure.get("Cause", "")
+    try:
+        found = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(found["errorMessage"]) if isinstance(found, dict) and "errorMessage" in found else cause

@@ -2,7 +2,8 @@
 
 Items of one pipeline share `pk` (`owner/id`); `sk` is `pipeline`, `step#<id>` or `task#<step>#<index>`. `data` is
 the record as JSON; what conditions and indexes ask for stands beside it. Only headers have `listed` (the owner) and
-are in the index `listed` (`listed`, `created_at`). `ttl` (epoch seconds) lets DynamoDB drop a pipeline.
+are in the index `listed` (`listed`, `created_at`), by their position. `ttl` (epoch seconds) lets DynamoDB drop a
+pipeline.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from darkroom.errors import PipelineConflictError, PipelineNotFoundError, PipelineStateError
-from darkroom.models import Model, to_text
+from darkroom.models import Model
 from darkroom.pipelines import (
     Assignment,
     End,
@@ -160,7 +161,7 @@ def header(pipeline: Pipeline) -> Item:
     """A pipeline's header as an item."""
     return _item(pipeline.key, "pipeline", pipeline) | {
         "listed": {"S": pipeline.owner},
-        "created_at": {"S": to_text(pipeline.created_at)},
+        "created_at": {"S": pipeline.position},
         "status": {"S": pipeline.status},
         "run": {"N": str(pipeline.run)},
         "ttl": {"N": str(int((pipeline.expires_at + RETENTION).timestamp()))},
