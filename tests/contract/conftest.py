@@ -9,6 +9,7 @@ from uuid import uuid4
 import boto3
 import pytest
 from samtranslator.yaml_helper import yaml_parse
+from tests.pipelines.machines import Machines, running_machines
 
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.ports import TaskStore
@@ -41,3 +42,10 @@ def store(request: pytest.FixtureRequest) -> TaskStore:
     """Each store in turn, empty."""
     memory = request.param == "memory"
     return InMemoryTaskStore() if memory else request.getfixturevalue("dynamo_store")
+
+
+@pytest.fixture(scope="session")
+def machines(aws: Callable[..., Any]) -> Iterator[Machines]:
+    """Our state machines on an engine that is not ours."""
+    with running_machines(aws("stepfunctions")) as running:
+        yield running

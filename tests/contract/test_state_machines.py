@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
 from cfnlint.api import lint_all
-from tests.pipelines.engine import Engine, StateError, definition, transitions
+from tests.pipelines.machines import Machines, SilentTaskError, StateError, definition, states_of, unvisited
 
 from darkroom import tasks
 from darkroom.errors import DarkroomError
@@ -22,15 +23,16 @@ from darkroom.testing import InMemoryBlobStore, InMemoryRuntimeRegistry, InMemor
 
 ROOT = Path(__file__).parents[2]
 OURS = ("pipeline", "run_task")
+COUNTED = {
+    "pipeline": "test_pipeline_runs",
+    "run_task": "here",
+    "run_batch": "test_batches",
+    "build_image_cache": "test_operations",
+    "tune_volumes": "test_operations",
+}
+"""Which test runs every transition of a state machine."""
 _FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:x"
 TRANSIENT = {"Lambda.ServiceException", "Lambda.TooManyRequestsException", "Lambda.SdkClientException"}
-
-
-def states(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, state in machine["States"].items():
-        yield name, state
-        if state["Type"] == "Map":
-            yield from states(state["ItemProcessor"])
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("statemachines/*.asl.yaml")), ids=lambda path: path.name)
@@ -47,7 +49,7 @@ def test_a_state_machine_passes_the_linter(path: Path) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_state_has_a_comment_and_every_call_is_tried_again_after_a_transient_fault(name: str) -> None:
-    found = list(states(definition(name)))
+    found = list(states_of(definition(name)))
 
     assert len({state for state, _ in found}) == len(found)
     assert [state for state, body in found if not body.get("Comment")] == []
@@ -61,74 +63,78 @@ def test_every_state_has_a_comment_and_every_call_is_tried_again_after_a_transie
 
 def test_no_data_but_keys_and_numbers_travels_between_states() -> None:
     """What a function answers is picked field by field."""
-    for name, body in states(definition("pipeline")):
+    for name, body in states_of(definition("pipeline")):
         if body["Type"] == "Task" and not body["Resource"].endswith(".waitForTaskToken"):
             assert "ResultSelector" in body, name
 
 
-class Calls:
-    """`run_task` with everything in memory; `ends` is how the task does, None where it says nothing."""
+CALL = {"runtime": "sdruntime", "type": "text-to-image", "content": {"prompt": "a dog", "steps": 4}}
+SHORT = CALL | {"timeout_seconds": 2}
+CASES: dict[str, tuple[str | None, Any, str]] = {
+    "it succeeds": ("succeeded", CALL, "SUCCEEDED"),
+    "it succeeds, and its word is lost": ("succeeded in silence", SHORT, "SUCCEEDED"),
+    "it fails": ("failed", CALL, "TaskFailed"),
+    "it is cancelled": ("cancelled", CALL, "TaskCancelled"),
+    "it takes too long": (None, SHORT, "TaskFailed"),
+    "its runtime is unknown": ("succeeded", CALL | {"runtime": "typo"}, "TaskFailed"),
+    "it is no task": ("succeeded", {}, "TaskFailed"),
+}
 
-    def __init__(self, ends: str | None) -> None:
+
+class Calls:
+    """`run_task` with its world in memory; `ends` is how the task does, None where it says nothing."""
+
+    def __init__(self, machines: Machines, ends: str | None, call: Any) -> None:
         runtime = Runtime(name="sdruntime", type=RuntimeType.SDWEBUI)
-        self.tasks = InMemoryTaskStore()
-        starts = TaskStarts(self.tasks, InMemoryBlobStore(), "bucket")
-        self.calls = TaskCalls(starts, InMemoryRuntimeRegistry({"sdruntime": runtime}), 3600)
-        self.engine = Engine(definition("run_task"), self._invoke, self._wait)
         self._ends = ends
+        self._tasks = InMemoryTaskStore()
+        starts = TaskStarts(self._tasks, InMemoryBlobStore(), "bucket")
+        self._calls = TaskCalls(starts, InMemoryRuntimeRegistry({"sdruntime": runtime}), 3600)
+        name = f"call-{uuid4().hex[:8]}"
+        self.execution = machines.run("run_task", call, name, self._invoke, self._wait)
+        self.task = self._tasks.get(task_key(call, name))
 
     def _invoke(self, _: str, payload: dict[str, Any]) -> Any:
         try:
-            return self.calls.handle(payload, now())
+            return self._calls.handle(payload, now())
         except DarkroomError as error:
             raise StateError(type(error).__name__, str(error)) from error
 
     def _wait(self, payload: dict[str, Any]) -> Any:
         key = task_key(payload["input"], payload["name"])
         if self._ends is None:
-            raise StateError("States.HeartbeatTimeout")
+            raise SilentTaskError
         if self._ends == "cancelled":
-            self.tasks.apply(key, tasks.cancel(now()))
+            self._tasks.apply(key, tasks.cancel(now()))
             raise StateError("TaskCancelled")
-        task = self.tasks.apply(key, tasks.claim(now(), now() - now()))
+        task = self._tasks.apply(key, tasks.claim(now(), timedelta(seconds=60)))
         if self._ends.startswith("succeeded"):
-            self.tasks.apply(key, tasks.succeed(now(), task.attempt, images=(), output_url=None, timings=None))
+            self._tasks.apply(key, tasks.succeed(now(), task.attempt, images=(), output_url=None, timings=None))
             if self._ends == "succeeded":
                 return {"status": "succeeded"}
-            raise StateError("States.Timeout")
-        self.tasks.apply(key, tasks.fail(now(), task.attempt, TaskError(type="boom", message="it broke")))
+            raise SilentTaskError
+        self._tasks.apply(key, tasks.fail(now(), task.attempt, TaskError(type="boom", message="it broke")))
         raise StateError("TaskFailed")
 
 
-CALL = {"runtime": "sdruntime", "type": "text-to-image", "content": {"prompt": "a dog", "steps": 4}}
+@pytest.fixture(scope="module")
+def ended(machines: Machines) -> dict[str, Calls]:
+    """Every case, run once."""
+    return {case: Calls(machines, ends, call) for case, (ends, call, _) in CASES.items()}
 
 
-@pytest.mark.parametrize(
-    ("ends", "call", "status"),
-    [
-        pytest.param("succeeded", CALL, "SUCCEEDED", id="it succeeds"),
-        pytest.param("succeeded in silence", CALL, "SUCCEEDED", id="it succeeds, and its word is lost"),
-        pytest.param("failed", CALL, "TaskFailed", id="it fails"),
-        pytest.param("cancelled", CALL, "TaskCancelled", id="it is cancelled"),
-        pytest.param(None, CALL, "TaskFailed", id="it takes too long"),
-        pytest.param("succeeded", CALL | {"runtime": "typo"}, "TaskFailed", id="it is wrong"),
-    ],
-)
-def test_run_task_ends_as_its_task_does(ends: str | None, call: dict[str, Any], status: str) -> None:
-    calls = Calls(ends)
-
-    assert calls.engine.run(call, "x")[0] == status
-    task = calls.tasks.get(task_key(call, "x"))
+@pytest.mark.parametrize("case", CASES)
+def test_run_task_ends_as_its_task_does(ended: dict[str, Calls], case: str) -> None:
+    assert ended[case].execution.end[0] == CASES[case][2]
+    task = ended[case].task
     assert task is None or task.status.ended
 
 
-def test_every_transition_of_run_task_is_run() -> None:
-    visited: set[tuple[str, str]] = set()
-    for ends, call in (("succeeded", CALL), ("succeeded in silence", CALL), ("failed", CALL), ("cancelled", CALL)):
-        calls = Calls(ends)
-        calls.engine.run(call, "x")
-        visited |= set(calls.engine.visits)
-    wrong = Calls("failed")
-    wrong.engine.run({}, "x")
+def test_every_transition_of_run_task_is_run(ended: dict[str, Calls]) -> None:
+    assert unvisited("run_task", [calls.execution for calls in ended.values()]) == set()
 
-    assert transitions(definition("run_task")) - visited - set(wrong.engine.visits) == set()
+
+def test_the_states_of_every_state_machine_are_counted_somewhere() -> None:
+    files = {path.name.partition(".")[0] for path in ROOT.glob("statemachines/*.asl.yaml")}
+
+    assert files == COUNTED.keys()

@@ -1,36 +1,16 @@
-"""A small engine of Amazon States Language, for tests: the JSONPath subset that our state machines use.
+"""A small engine of Amazon States Language in memory: the JSONPath subset that our state machines use.
 
-It runs the files of `statemachines/` with functions in this process, one iteration of a Map after the other, and
-without waiting. It counts the states and transitions that it visits, and holds every state's data to AWS's limit.
+It runs one iteration of a Map after the other, without waiting, and so runs many random pipelines in the time that
+moto's engine takes for one. What the two make of a pipeline is the same: `test_pipeline_runs` says so.
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
-import yaml
-
-ROOT = Path(__file__).parents[2]
-LIMIT = 262_144
-Json = Any
-
-
-class StateError(Exception):
-    """What a state fails with: an error name and its cause."""
-
-    def __init__(self, name: str, cause: str = "") -> None:
-        super().__init__(f"{name}: {cause}")
-        self.name = name
-        self.cause = cause
-
-
-def definition(name: str) -> dict[str, Any]:
-    """One of our state machines."""
-    found: dict[str, Any] = yaml.safe_load((ROOT / "statemachines" / f"{name}.asl.yaml").read_text())
-    return found
+from tests.pipelines.machines import Execution, Function, Json, SilentTaskError, StateError, Wait, definition
 
 
 def at(path: str, data: Json, context: Json) -> Json:
@@ -59,48 +39,45 @@ def put(path: str | None, data: Json, result: Json) -> Json:
     return {**data, name: result} if name else result
 
 
-@dataclass
-class Engine:
-    """Runs one state machine. `invoke` is a function's answer to a payload; `wait` what a waiting task comes to."""
+class InMemoryMachines:
+    """Runs state machines as `Machines` does."""
 
-    machine: dict[str, Any]
-    invoke: Callable[[str, Json], Json]
-    wait: Callable[[Json], Json]
-    visits: Counter[tuple[str, str]] = field(default_factory=Counter)
-    waited: list[float] = field(default_factory=list)
-    tokens: int = 0
-    largest: int = 0
+    def __init__(self) -> None:
+        self._definitions: dict[str, Json] = {}
+        self._tokens = count()
 
-    def run(self, input_: Json, name: str) -> tuple[str, Json]:
-        """`("SUCCEEDED", output)` or `(error, cause)`."""
+    def run(self, machine: str, input_: Json, name: str, function: Function, wait: Wait) -> Execution:
+        """Run an execution to its end. It keeps no history."""
+        if machine not in self._definitions:
+            self._definitions[machine] = definition(machine)
         context = {"Execution": {"Input": input_, "Name": name, "Id": f"arn:{name}"}}
         try:
-            return "SUCCEEDED", self._machine(self.machine, input_, context)
+            output = _Run(function, wait, self._tokens).run(self._definitions[machine], input_, context)
         except StateError as error:
-            return error.name, error.cause
+            return Execution({"status": "FAILED", "error": error.name, "cause": error.cause}, [])
+        return Execution({"status": "SUCCEEDED", "output": json.dumps(output)}, [])
 
-    def _machine(self, machine: Mapping[str, Any], data: Json, context: Json) -> Json:
+
+@dataclass(frozen=True)
+class _Run:
+    """One execution."""
+
+    function: Function
+    wait: Wait
+    tokens: "count[int]"
+
+    def run(self, machine: Mapping[str, Any], data: Json, context: Json) -> Json:
+        """Run a machine, or what a Map runs for each item, and return its output."""
         name = machine["StartAt"]
-        while True:
-            state = machine["States"][name]
-            self._measure(data)
-            data, following = self._state(state, data, context)
-            self.visits[name, following or "End"] += 1
-            if following is None:
-                self._measure(data)
-                return data
-            name = following
-
-    def _measure(self, data: Json) -> None:
-        self.largest = max(self.largest, len(json.dumps(data)))
-        assert self.largest < LIMIT
+        while name is not None:
+            data, name = self._state(machine["States"][name], data, context)
+        return data
 
     def _state(self, state: Mapping[str, Any], data: Json, context: Json) -> tuple[Json, str | None]:
         match state["Type"]:
             case "Choice":
                 return data, next((c["Next"] for c in state["Choices"] if _chosen(c, data)), state["Default"])
             case "Wait":
-                self.waited.append(at(state["SecondsPath"], data, context))
                 return data, state["Next"]
             case "Succeed" | "Pass":
                 return at(state.get("OutputPath", "$"), data, context), None
@@ -117,54 +94,39 @@ class Engine:
         return at(state.get("OutputPath", "$"), data, context), state.get("Next")
 
     def _task(self, state: Mapping[str, Any], data: Json, context: Json) -> Json:
-        self.tokens += 1
-        context = {**context, "Task": {"Token": f"token-{self.tokens}"}}
-        payload = json.loads(json.dumps(filled(state["Parameters"]["Payload"], data, context)))
-        self._measure(payload)
+        payload, answer = self._call(state, data, context)
         if state["Resource"].endswith(".waitForTaskToken"):
-            at(state["HeartbeatSecondsPath"], data, context)
-            assert at(state["HeartbeatSecondsPath"], data, context) < at(state["TimeoutSecondsPath"], data, context)
-            self._retried(state, payload)
-            return self.wait(payload)
-        answer = {"Payload": json.loads(json.dumps(self._retried(state, payload)))}
+            try:
+                return self.wait(payload)
+            except SilentTaskError:
+                raise StateError("States.HeartbeatTimeout") from None
         return filled(state["ResultSelector"], answer, context) if "ResultSelector" in state else answer
 
-    def _retried(self, state: Mapping[str, Any], payload: Json) -> Json:
-        function = state["Parameters"]["FunctionName"]
-        retriers = [{**retrier, "left": retrier["MaxAttempts"]} for retrier in state.get("Retry", [])]
+    def _call(self, state: Mapping[str, Any], data: Json, context: Json) -> tuple[Json, Json]:
+        """Call a state's function, again where the state says so: its payload and its answer."""
+        name = state["Parameters"]["FunctionName"].removeprefix("${").removesuffix("}")
+        left = [retrier["MaxAttempts"] for retrier in state.get("Retry", [])]
         while True:
+            token = {"Task": {"Token": f"token-{next(self.tokens)}"}}
+            payload = json.loads(json.dumps(filled(state["Parameters"]["Payload"], data, context | token)))
             try:
-                return self.invoke(function, payload)
+                return payload, {"Payload": json.loads(json.dumps(self.function(name, payload)))}
             except StateError as error:
-                able = [r for r in retriers if error.name in r["ErrorEquals"] and r["left"]]
+                able = [
+                    n for n, it in enumerate(state.get("Retry", [])) if error.name in it["ErrorEquals"] and left[n]
+                ]
                 if not able:
                     raise
-                able[0]["left"] -= 1
+                left[able[0]] -= 1
 
     def _map(self, state: Mapping[str, Any], data: Json, context: Json) -> Json:
-        assert at(state["MaxConcurrencyPath"], data, context) >= 1
         results = []
         for index, item in enumerate(at(state["ItemsPath"], data, context)):
             inner = {**context, "Map": {"Item": {"Index": index, "Value": item}}}
-            results.append(self._machine(state["ItemProcessor"], filled(state["ItemSelector"], data, inner), inner))
-        self._measure(results)
+            results.append(self.run(state["ItemProcessor"], filled(state["ItemSelector"], data, inner), inner))
         return results
 
 
 def _chosen(choice: Mapping[str, Any], data: Json) -> bool:
     value = at(choice["Variable"], data, {})
     return bool(value == choice.get("BooleanEquals", choice.get("StringEquals")))
-
-
-def transitions(machine: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """Every transition that a state machine has, from a state to the next or to `End`; of failing ones, none."""
-    found: set[tuple[str, str]] = set()
-    for name, state in machine["States"].items():
-        following = [state.get("Next"), state.get("Default")]
-        following += [it["Next"] for it in [*state.get("Choices", []), *state.get("Catch", [])]]
-        if state.get("End") or state["Type"] == "Succeed":
-            following.append("End")
-        found |= {(name, it) for it in following if it is not None}
-        if state["Type"] == "Map":
-            found |= transitions(state["ItemProcessor"])
-    return found

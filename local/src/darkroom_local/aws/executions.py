@@ -3,6 +3,8 @@
 - A stopped execution ends at once. moto waits until whatever the execution waits for has ended or timed out.
 - Executions tell EventBridge's default bus of their start and end ("Step Functions Execution Status Change").
 - A task token is looked for in executions that have begun only; moto fails on one that is just being started.
+- A token that is answered before the function that got it has answered counts at once. moto would hear of it with
+  the next heartbeat.
 - A definition is parsed once, and not at each execution's start.
 
 An event has the fields that AWS documents, but for `startDate` of map runs, which are not executions here:
@@ -25,6 +27,7 @@ from uuid import uuid4
 
 from moto.events.models import events_backends
 from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -148,6 +151,16 @@ def _begun(find: Callable[..., list[Execution]]) -> Callable[..., list[Execution
     return find_begun
 
 
+def _setup_heartbeat(setup: Callable[..., Moto]) -> Callable[..., Moto]:
+    def setup_and_tell(endpoint: CallbackEndpoint, heartbeat_seconds: int) -> Moto:
+        found = setup(endpoint, heartbeat_seconds)
+        if endpoint.get_outcome() is not None:
+            found.notify()
+        return found
+
+    return setup_and_tell
+
+
 def _parse(parse: Callable[[str], Moto]) -> Callable[[str], Moto]:
     """A program is copied, since moto does not say that it holds no state; its syntax tree is only read."""
     remembered = lru_cache(maxsize=64)(parse)
@@ -172,6 +185,11 @@ def install() -> None:
         ),
         (Environment, "set_error", _set_error(Environment.set_error)),
         (StepFunctionsParserBackend, "_get_executions", _begun(StepFunctionsParserBackend._get_executions)),
+        (
+            CallbackEndpoint,
+            "setup_heartbeat_endpoint",
+            _setup_heartbeat(CallbackEndpoint.setup_heartbeat_endpoint),
+        ),
         (AmazonStateLanguageParser, "parse", parse),
     )
     for owner, name, value in patches:
