@@ -15,7 +15,7 @@ from PIL import Image
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import FailedForNowError, RuntimeLostError
+from darkroom_agent.faults import FailedForNowError, RuntimeHungError, RuntimeLostError
 from darkroom_agent.runtimes import Job, Previewing, RuntimeConfig, load
 from darkroom_agent.runtimes.sdwebui import SdWebUi
 
@@ -52,6 +52,7 @@ class WebUi:
     ignores_options: bool = False
     drops: bool = False
     hold: asyncio.Event | None = None
+    loads: asyncio.Event | None = None
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Event = field(default_factory=asyncio.Event)
     job_count: int = 0
@@ -75,6 +76,8 @@ class WebUi:
         path = request.match_info["path"]
         body: Any = await request.json() if request.can_read_body else None
         self.requests.append((path, body, request.headers))
+        if path == "options" and body and self.loads is not None:
+            await self.loads.wait()
         if path == "options" and body and not self.ignores_options:
             self.loaded = body["sd_model_checkpoint"]
         if path == "interrupt":
@@ -552,7 +555,8 @@ async def test_a_runtime_is_ready_when_it_lists_models_and_is_idle(webui: WebUi,
 
 async def test_a_runtime_that_does_not_listen_is_waited_for() -> None:
     adapter = SdWebUi(RuntimeConfig("http://127.0.0.1:1"))
-    assert "an answer" in str(await adapter.ready())
+    with pytest.raises(RuntimeLostError):
+        await adapter.ready()
     await adapter.close()
 
 
@@ -561,3 +565,27 @@ async def test_progress_is_none_while_nothing_runs(webui: WebUi, connect: Connec
     assert await adapter.progress() is None
     webui.job_count = 1
     assert 0.4 == await adapter.progress()
+
+
+async def test_progress_stands_still_while_the_webui_does_not_work_on_the_job(
+    webui: WebUi, connect: Connect
+) -> None:
+    webui.hold = asyncio.Event()
+    adapter = connect()
+    run = asyncio.create_task(adapter.run(job()))
+    await asyncio.wait_for(webui.working.wait(), 5)
+    assert 0 == await adapter.progress()  # it waits behind a job that will never end, and nothing says so
+    webui.job_count = 1
+    assert 0.4 == await adapter.progress()
+    webui.job_count = 0
+    assert 0.4 == await adapter.progress()
+    webui.hold.set()
+    await run
+    assert await adapter.progress() is None
+
+
+async def test_a_model_that_does_not_load_in_time_is_a_hung_runtime(webui: WebUi, connect: Connect) -> None:
+    webui.loads = asyncio.Event()
+    with pytest.raises(RuntimeHungError, match="did not load within"):
+        await connect(dynamic_model=True, load_timeout=0.1).run(job(model=XL["title"]))
+    webui.loads.set()

@@ -130,6 +130,23 @@ class ToldRuntime:
         self.progress = 0.0
         self.interrupted = 0
         self.behaviours: list[str] = []
+        self.server = LoopbackServer(self._app())
+
+    async def __aenter__(self) -> Self:
+        await self.server.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.server.__aexit__(None, None, None)
+
+    async def restart(self, while_away: Awaitable[object]) -> None:
+        """End, and start anew at the same place."""
+        await self.server.__aexit__(None, None, None)
+        await while_away
+        self.server = LoopbackServer(self._app(), self.server.port)
+        await self.server.__aenter__()
+
+    def _app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 30)
         base = "/sdapi/v1"
         app.router.add_get(f"{base}/sd-models", self._models)
@@ -138,7 +155,7 @@ class ToldRuntime:
         app.router.add_post(f"{base}/interrupt", self._interrupt)
         app.router.add_post(f"{base}/txt2img", self._run)
         app.router.add_post(f"{base}/img2img", self._run)
-        self.server = LoopbackServer(app)
+        return app
 
     async def _models(self, _: web.Request) -> web.Response:
         name = f"{self.MODEL}.safetensors"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
+import aiohttp
 from tests.e2e.faults import Gate, Hold, ToldRuntime, png
 from tests.e2e.users import User, eventually
 
@@ -28,9 +29,7 @@ class Pods:
 
     async def runtime(self) -> ToldRuntime:
         """A runtime that does as it is told."""
-        told = ToldRuntime()
-        await self._stack.enter_async_context(told.server)
-        return told
+        return await self._stack.enter_async_context(ToldRuntime())
 
     async def gate(self) -> Gate:
         """A gate before AWS."""
@@ -114,6 +113,12 @@ async def submit_and_reach(
         await owner.submit(id_, **content)
     await asyncio.wait_for((hold.reached if hold else runtime.running).wait(), 20)
     return agent, hold, runtime
+
+
+async def asks_for_restart(port: int) -> str | None:
+    """What the agent says that it waits for, once its liveness probe fails."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+        return str((await answer.json())["waiting_for"]) if answer.status == 503 else None
 
 
 async def logged(pods: Pods, event: str) -> bool | None:

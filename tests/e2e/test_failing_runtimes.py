@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from tests.e2e.faults import answer
-from tests.e2e.pods import Pods, ends_once, logged, queue_is_empty, submit_and_reach
+from tests.e2e.pods import Pods, asks_for_restart, ends_once, logged, queue_is_empty, submit_and_reach
 from tests.e2e.users import User, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -96,14 +96,25 @@ async def test_a_fault_that_may_pass_is_tried_again(owner: User, pods: Pods, tas
     assert (task["attempt"], runtime.runs) == (2, [task_id] * 2)
 
 
-async def test_a_run_that_makes_no_progress_is_interrupted_and_tried_again(
-    owner: User, pods: Pods, task_id: str
+async def test_a_runtime_that_makes_no_progress_is_to_be_restarted_and_then_does_the_task(
+    owner: User, pods: Pods, task_id: str, unused_tcp_port: int
 ) -> None:
-    _, _, runtime = await submit_and_reach(owner, pods, task_id, "running", stall_seconds=1)
+    _, _, runtime = await submit_and_reach(
+        owner, pods, task_id, "running", stall_seconds=1, health_port=unused_tcp_port
+    )
+
+    async def waits_for(what: str) -> bool | None:
+        return what in (await asks_for_restart(unused_tcp_port) or "") or None
+
+    # it stopped when told to, and calls itself ready: nothing says that it works again
+    await eventually(lambda: waits_for("its restart"), "the liveness probe to ask for a restart")
+    assert (runtime.runs, runtime.interrupted) == ([task_id], 1)
+    await runtime.restart(eventually(lambda: waits_for("an answer"), "the agent to notice"))
 
     task = await ends_once(owner, task_id)
 
-    assert (task["attempt"], runtime.runs, runtime.interrupted) == (2, [task_id] * 2, 1)
+    assert (task["attempt"], runtime.runs) == (2, [task_id] * 2)
+    assert await asks_for_restart(unused_tcp_port) is None
 
 
 async def test_a_running_task_that_is_cancelled_is_interrupted_within_five_seconds(

@@ -133,7 +133,7 @@ class Agent:
             stages = Stages(
                 Intake(custody, settings.runtime_name),
                 inputs,
-                Runs(self._runtime, limits, self.drain, pace, previews),
+                Runs(self._readiness, limits, self.drain, pace, previews),
                 Deliveries(outputs, results, threads, self.drain),
             )
             schedule = Schedule(pace, self.drain, settings.poll_seconds, settings.prefetch)

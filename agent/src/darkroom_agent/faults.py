@@ -7,7 +7,8 @@
     TaskInterruptedError            the task is put back and tried again
     ├── DrainedError                … at once: only this agent ends
     └── RuntimeLostError            … and nothing is taken until the runtime is ready again
-        └── RuntimeHungError        … which takes a restart
+        ├── RuntimeStuckError       … whose restart is asked for meanwhile
+        └── RuntimeHungError        … whose restart is asked for until it has been away
     GivenUpError                    something more important happened while a task was worked on
 """
 
@@ -55,8 +56,12 @@ class RuntimeLostError(TaskInterruptedError):
     """The runtime cannot work at present."""
 
 
+class RuntimeStuckError(RuntimeLostError):
+    """The runtime goes on with what it was told to stop. It may come to its end after all."""
+
+
 class RuntimeHungError(RuntimeLostError):
-    """The runtime neither works nor stops."""
+    """The runtime makes no progress. What it says of itself is not believed until it was started anew."""
 
 
 class GivenUpError(DarkroomError):

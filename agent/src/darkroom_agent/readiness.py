@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from darkroom_agent.drains import Drain
-from darkroom_agent.faults import first_of
+from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, RuntimeStuckError, first_of
 from darkroom_agent.health import Health
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import Runtime
@@ -24,20 +24,27 @@ class Readiness:
     """Asks the runtime until it can work. `timeout` is in seconds, and counts anew for each wait.
 
     Attributes:
+        runtime: the one that is asked.
         lost: set while the runtime, once ready, is not.
     """
 
     def __init__(self, runtime: Runtime, health: Health, drain: Drain, timeout: float) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self._health = health
         self._drain = drain
         self._timeout = timeout
+        self._must_restart = False
         self.lost = asyncio.Event()
 
-    def lose(self, *, hung: bool) -> None:
-        """Note that the runtime cannot work; where it hangs, the liveness probe asks for its restart."""
+    def lose(self, error: RuntimeLostError) -> None:
+        """Note that the runtime cannot work; where it hangs, the liveness probe asks for its restart.
+
+        A hung runtime may well say that it is ready: an interrupt made it forget the job, and what should work on
+        the next one is as dead as before. So it must have been away.
+        """
         self._health.waiting_for = "the runtime, which was lost"
-        self._health.hung = hung
+        self._must_restart |= isinstance(error, RuntimeHungError)
+        self._health.hung |= isinstance(error, RuntimeHungError | RuntimeStuckError)
         self.lost.set()
 
     async def wait(self) -> None:
@@ -68,6 +75,10 @@ class Readiness:
     async def _ask(self) -> str | None:
         try:
             async with asyncio.timeout(_ASK_TIMEOUT):
-                return await self._runtime.ready()
-        except TimeoutError:
-            return f"an answer; there was none within {_ASK_TIMEOUT:g} s"
+                waiting_for = await self.runtime.ready()
+        except (RuntimeLostError, TimeoutError) as error:
+            self._must_restart = False  # it is away
+            return f"an answer ({error or f'there was none within {_ASK_TIMEOUT:g} s'})"
+        if waiting_for is None and self._must_restart:
+            return "its restart: it made no progress, and has answered ever since"
+        return waiting_for

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom.errors import ExecutionError, TaskFailedError
 from darkroom_agent import metrics
 from darkroom_agent.drains import Drain
 from darkroom_agent.faults import (
@@ -13,6 +13,7 @@ from darkroom_agent.faults import (
     GivenUpError,
     RuntimeHungError,
     RuntimeLostError,
+    RuntimeStuckError,
     cancel,
     describe,
     first_of,
@@ -21,12 +22,13 @@ from darkroom_agent.leases import Lease
 from darkroom_agent.logs import EventLog
 from darkroom_agent.pace import Pace
 from darkroom_agent.previews import Previews
-from darkroom_agent.runtimes import Job, Outputs, Runtime
+from darkroom_agent.readiness import Readiness
+from darkroom_agent.runtimes import Job, Outputs
 
 log = EventLog(__name__)
 
 INTERRUPT_SECONDS = 30.0
-"""How long an interrupted run may take to end before the runtime counts as hung: SD WebUI ends at its next step."""
+"""How long an interrupted run may take to end until the runtime counts as stuck: SD WebUI ends at its next step."""
 
 LAST_INTERRUPT_SECONDS = 3.0
 """Likewise when the agent itself must end: the task counts for more than an orderly runtime."""
@@ -47,9 +49,10 @@ class Runs:
     """Runs jobs, one at a time."""
 
     def __init__(
-        self, runtime: Runtime, limits: RunLimits, drain: Drain, pace: Pace, previews: Previews | None = None
+        self, readiness: Readiness, limits: RunLimits, drain: Drain, pace: Pace, previews: Previews | None = None
     ) -> None:
-        self._runtime = runtime
+        self._runtime = readiness.runtime
+        self._readiness = readiness
         self._limits = limits
         self._drain = drain
         self._pace = pace
@@ -60,7 +63,7 @@ class Runs:
 
         Raises:
             TaskFailedError: the runtime said no, or it took too long.
-            TaskInterruptedError: the runtime was lost, or the agent must end.
+            TaskInterruptedError: the runtime was lost or hangs, or the agent must end.
             GivenUpError: the task is no longer ours.
         """
         self._pace.start(lease.task)
@@ -94,23 +97,20 @@ class Runs:
         if hopeless.is_set():
             return DrainedError("drained", "the agent must end before the run would")
         if stalled.is_set():
-            return TaskInterruptedError("stalled", f"no progress for {self._limits.stall:g} s")
+            return RuntimeHungError("runtime_hung", f"no progress for {self._limits.stall:g} s")
         return TaskFailedError("timeout", f"the run took longer than {self._limits.whole:g} s")
 
     async def _interrupt(self, work: asyncio.Task[Outputs]) -> None:
-        """Interrupt until the run has ended: an interrupt that comes before the job has begun is forgotten.
-
-        Raises:
-            RuntimeHungError: it does not end.
-        """
+        """Interrupt until the run has ended: an interrupt that comes before the job has begun is forgotten."""
         started = time.monotonic()
         while not work.done():
             limit = LAST_INTERRUPT_SECONDS if self._drain.halted.is_set() else INTERRUPT_SECONDS
             if time.monotonic() - started > limit:
-                if self._drain.halted.is_set():
-                    return
-                raise RuntimeHungError("runtime_hung", f"the run did not stop within {limit:g} s")
-            with suppress(RuntimeLostError, TimeoutError):
+                if not self._drain.halted.is_set():
+                    log.error("runtime_stuck", after_seconds=limit)
+                    self._readiness.lose(RuntimeStuckError("runtime_stuck", "it does not stop"))
+                return
+            with suppress(ExecutionError, TimeoutError):
                 async with asyncio.timeout(_INTERRUPT_AGAIN):
                     await self._runtime.interrupt()
             await asyncio.wait({work}, timeout=_INTERRUPT_AGAIN)
@@ -136,6 +136,9 @@ class Runs:
             except (RuntimeLostError, TimeoutError) as error:
                 log.debug("progress_unknown", error=describe(error))
                 continue
+            except ExecutionError as error:  # an answer all the same, and no end of the run
+                log.debug("progress_unknown", error=describe(error))
+                progress = None
             if progress is None or progress != lease.progress:
                 moved = time.monotonic()
             if progress is not None:

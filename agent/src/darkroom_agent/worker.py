@@ -13,7 +13,6 @@ from darkroom_agent.faults import (
     AWS_FAULTS,
     DrainedError,
     GivenUpError,
-    RuntimeHungError,
     RuntimeLostError,
     as_task_error,
     backoff,
@@ -230,7 +229,7 @@ class Worker:
             return None
         except TaskInterruptedError as error:
             if isinstance(error, RuntimeLostError):
-                self._readiness.lose(hung=isinstance(error, RuntimeHungError))
+                self._readiness.lose(error)
             await self._put_off(lease, error)
             return None
         except Exception:

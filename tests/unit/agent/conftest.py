@@ -143,11 +143,14 @@ class FakeRuntime:
     interrupts: int = 0
     heeds_interrupts: bool = True
     waits_for: str | None = None
+    away: bool = False
     at: float | None = None
     running: bool = False
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ready(self) -> str | None:
+        if self.away:
+            raise faults.RuntimeLostError("runtime_lost", "gone")
         return self.waits_for
 
     async def run(self, job: Job) -> Outputs:
@@ -223,8 +226,8 @@ class Bench:
         self.pace = Pace(self.overrun)
         self.custody = Custody(self.store, self.inbox, self.threads, self.lease, self.heartbeat)
         self.intake = Intake(self.custody, "sdruntime")
-        self.runs = Runs(self.runtime, RunLimits(self.whole_run, self.stall), self.drain, self.pace)
         self.readiness = Readiness(self.runtime, self.health, self.drain, 5)
+        self.runs = Runs(self.readiness, RunLimits(self.whole_run, self.stall), self.drain, self.pace)
         outputs = OutputStore(self.blobs, self.threads)
         self.deliveries = Deliveries(outputs, self.results, self.threads, self.drain)
         inputs = Inputs(self.blobs, self.threads, self.downloads, 3)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import Task, TaskType
 from darkroom_agent import runs as module
 from darkroom_agent.aborts import Abort
@@ -42,11 +42,13 @@ async def test_a_run_that_takes_too_long_is_interrupted_and_fails(
     assert ("timeout", 1) == (caught.value.type, bench.runtime.interrupts)
 
 
-async def test_a_run_without_progress_is_interrupted(make_bench: MakeBench, make_task: MakeTask) -> None:
+async def test_a_run_without_progress_is_interrupted_and_its_runtime_hangs(
+    make_bench: MakeBench, make_task: MakeTask
+) -> None:
     bench = make_bench(stall=0.1)
     bench.runtime.at = 0.4
     lease = lease_of(bench, make_task)
-    with pytest.raises(TaskInterruptedError, match="no progress"):
+    with pytest.raises(RuntimeHungError, match="no progress"):
         await bench.runs.run(lease, JOB)
     assert (1, 0.4) == (bench.runtime.interrupts, lease.progress)
 
@@ -70,16 +72,39 @@ async def test_a_runtime_that_answers_nothing_stalls(
         raise RuntimeLostError("runtime_lost", "no answer")
 
     monkeypatch.setattr(bench.runtime, "progress", lost)
-    with pytest.raises(TaskInterruptedError, match="no progress"):
+    with pytest.raises(RuntimeHungError, match="no progress"):
         await bench.runs.run(lease_of(bench, make_task), JOB)
 
 
-async def test_a_runtime_that_heeds_no_interrupt_hangs(make_bench: MakeBench, make_task: MakeTask) -> None:
+@pytest.mark.parametrize("error", [TaskFailedError("runtime_error", "500"), TaskInterruptedError("bad_answer", "")])
+async def test_an_answer_without_progress_is_no_end_of_the_run(
+    bench: Any, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, until: Until, error: ExecutionError
+) -> None:
+    asked = 0
+
+    async def broken() -> float:
+        nonlocal asked
+        asked += 1
+        raise error
+
+    monkeypatch.setattr(bench.runtime, "progress", broken)
+    run = asyncio.create_task(bench.runs.run(lease_of(bench, make_task), JOB))
+    await until(lambda: asked > 1)
+    bench.runtime.go.set()
+    assert 1 == len((await run).images)
+
+
+async def test_a_run_beyond_its_limit_fails_though_the_runtime_heeds_no_interrupt(
+    make_bench: MakeBench, make_task: MakeTask
+) -> None:
     bench = make_bench(whole_run=0.05)
     bench.runtime.heeds_interrupts = False
-    with pytest.raises(RuntimeHungError):
+    with pytest.raises(TaskFailedError, match="longer than"):
         await bench.runs.run(lease_of(bench, make_task), JOB)
     assert bench.runtime.interrupts > 1  # one that came too early would have been forgotten
+    assert (True, True) == (bench.health.hung, bench.readiness.lost.is_set())
+    await bench.readiness.wait()  # it came to its end after all
+    assert not bench.health.hung
 
 
 async def test_a_lost_task_ends_its_run(bench: Any, make_task: MakeTask, until: Until) -> None:

@@ -14,7 +14,7 @@ from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.models import now
 from darkroom.outputs import OutputOptions
 from darkroom.tasks import Task, TaskStatus, TaskType
-from darkroom_agent.faults import RuntimeHungError, RuntimeLostError
+from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, RuntimeStuckError
 from darkroom_agent.runtimes import Outputs
 
 MakeBench = Callable[..., Any]
@@ -234,7 +234,9 @@ async def test_what_may_go_right_later_is_put_back_and_tried_again(
     assert (getattr(error, "type", "internal_error"), True) == (released.type, released.retryable)
 
 
-@pytest.mark.parametrize(("error", "hung"), [(RuntimeLostError, False), (RuntimeHungError, True)])
+@pytest.mark.parametrize(
+    ("error", "hung"), [(RuntimeLostError, False), (RuntimeStuckError, True), (RuntimeHungError, True)]
+)
 async def test_a_lost_runtime_is_waited_for_and_nothing_is_held_meanwhile(
     bench: Any, make_task: MakeTask, until: Until, error: type[RuntimeLostError], hung: object
 ) -> None:
@@ -252,6 +254,12 @@ async def test_a_lost_runtime_is_waited_for_and_nothing_is_held_meanwhile(
     assert hung is bench.health.hung
     assert 1 == len(bench.runtime.jobs)
     bench.runtime.waits_for = None
+    if error is RuntimeHungError:
+        await until(lambda: "its restart" in bench.health.waiting_for)
+        assert (True, 1) == (bench.health.hung, len(bench.runtime.jobs))  # its word counts for nothing
+        bench.runtime.away = True
+        await until(lambda: "an answer" in bench.health.waiting_for)
+        bench.runtime.away = False
     await until(lambda: len(bench.results.sent) == 2)
     assert not bench.health.hung
 

@@ -96,7 +96,11 @@ class Runtime(Protocol):
     """One runtime. The agent asks it for one job at a time."""
 
     async def ready(self) -> str | None:
-        """None when the runtime can work; else what it waits for, in words."""
+        """None when the runtime can work; else what it waits for, in words.
+
+        Raises:
+            RuntimeLostError: it does not answer. By this the agent knows that a hung one was started anew.
+        """
 
     async def run(self, job: Job) -> Outputs:
         """Do a job. It may take as long as it takes: the agent watches over the time.
@@ -105,10 +109,14 @@ class Runtime(Protocol):
             TaskFailedError: the runtime refuses the job, and will again.
             TaskInterruptedError: the job was interrupted, or may go right later.
             RuntimeLostError: the runtime has gone.
+            RuntimeHungError: it answers, but works no more; only a restart helps.
         """
 
     async def progress(self) -> float | None:
-        """How far the job is (0 to 1), or None where the runtime does not say."""
+        """How far the job is (0 to 1), or None where the runtime does not say.
+
+        Where it stands still for too long, the runtime counts as hung.
+        """
 
     async def interrupt(self) -> None:
         """Ask the runtime to stop the job; `run` then ends soon. Asked twice, or when idle, it is harmless."""

@@ -82,8 +82,8 @@ class ComfyUi:
             ours = [i for i, client in {**queue.running, **queue.pending}.items() if client.startswith(CLIENT)]
             for prompt_id in ours:  # of an agent before us, or one that was given up
                 await self._server.stop(prompt_id)
-        except RuntimeLostError as error:
-            return f"an answer ({error})"
+        except RuntimeLostError:
+            raise
         except TaskInterruptedError as error:
             return f"a good answer ({error})"
         return "the end of an earlier job" if ours else None

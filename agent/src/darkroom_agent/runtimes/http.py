@@ -46,10 +46,7 @@ class HttpRuntime:
 
     async def ready(self) -> str | None:
         """See `Runtime.ready`. What the runtime waits for, it may say as `waiting_for`."""
-        try:
-            status, data = await self._request("GET", self._base / "ready")
-        except RuntimeLostError as error:
-            return f"an answer ({error})"
+        status, data = await self._request("GET", self._base / "ready")
         if status == _OK:
             return None
         return tidy(str(_read_object(data).get("waiting_for") or f"a good answer (it answered {status})"))

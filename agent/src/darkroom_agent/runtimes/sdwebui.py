@@ -7,6 +7,7 @@ Its traps, and what is done about them:
 - A model is switched by the options, and only where another one is loaded: overrides would load it each time.
 - An interrupted job answers 200 with what it has: we remember that we interrupted.
 - Closing the connection does not stop a job: who gives one up interrupts it, and `ready` waits for its end.
+- A job may wait for one that will never end, and the WebUI calls itself idle: its progress stands still then.
 - Unknown samplers, ControlNet models, LoRAs, and black images: `sdwebui_checks` has what is done about them.
 - Compressed answers cost time on the GPU's side for nothing: none are asked for.
 """
@@ -21,8 +22,9 @@ import aiohttp
 from pydantic_core import from_json
 
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
+from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import RuntimeLostError, describe
+from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, describe
 from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
@@ -62,6 +64,7 @@ class SdWebUi:
         self._is_forge = False
         self._session: aiohttp.ClientSession | None = None
         self._interrupted = False
+        self._share: float | None = None  # how far our job is; None where none was sent
         self._names: dict[str, Checkpoint] = {}
         self._loaded: Checkpoint | None = None  # what made the last answer, as far as we know
 
@@ -72,13 +75,13 @@ class SdWebUi:
             if not await self._list_models():
                 return "a model; it lists none"
             await self._call("GET", "options", seconds=_QUICK)
-            if await self.progress() is not None:
+            if await self._ask_progress() is not None:
                 await self.interrupt()  # of an agent before us, or one that was given up
                 return "the end of an earlier job"
             self._is_forge = await self._ask("sd-modules") is not None  # AUTOMATIC1111 has no such path
-        except RuntimeLostError as error:
-            return f"an answer ({error})"
-        except (TaskFailedError, TaskInterruptedError) as error:
+        except RuntimeLostError:
+            raise
+        except ExecutionError as error:
             return f"a good answer ({error})"
         return None
 
@@ -95,7 +98,7 @@ class SdWebUi:
         warnings = await self._registries.check(request) if generates else []
         if self._interrupted:
             raise TaskInterruptedError("interrupted", "the job was interrupted")
-        answer = await self._call("POST", _PATHS[job.type], request)
+        answer = await self._send(_PATHS[job.type], request)
         if self._interrupted:  # it answers 200 all the same, with partial images
             raise TaskInterruptedError("interrupted", "the job was interrupted")
         generated = read_outputs(job.type, answer, scripted=bool(job.content.get("script_name")))
@@ -106,12 +109,13 @@ class SdWebUi:
         return replace(generated.outputs, warnings=tuple(warnings))
 
     async def progress(self) -> float | None:
-        """See `Runtime.progress`."""
-        answer = await self._call("GET", "progress?skip_current_image=true", seconds=_QUICK)
-        state = answer.get("state") or {}
-        if state.get("job_count") == 0 and not answer.get("progress"):
-            return None
-        return min(max(float(answer.get("progress") or 0), 0.0), 1.0)
+        """See `Runtime.progress`. Our own job stands still while the WebUI calls itself idle."""
+        told = await self._ask_progress()
+        if told is None:
+            return self._share
+        if self._share is not None:
+            self._share = told
+        return told
 
     async def preview(self) -> bytes | None:
         """See `Previewing.preview`."""
@@ -131,6 +135,22 @@ class SdWebUi:
         """See `Runtime.close`."""
         if self._session is not None:
             await self._session.close()
+
+    async def _send(self, path: str, request: JsonObject) -> dict[str, Any]:
+        """Have a job done; while it is, an idle WebUI makes no progress with it."""
+        self._share = 0.0
+        try:
+            return await self._call("POST", path, request)
+        finally:
+            self._share = None
+
+    async def _ask_progress(self) -> float | None:
+        """How far the WebUI is with whatever it does; None where it is idle."""
+        answer = await self._call("GET", "progress?skip_current_image=true", seconds=_QUICK)
+        state = answer.get("state") or {}
+        if state.get("job_count") == 0 and not answer.get("progress"):
+            return None
+        return min(max(float(answer.get("progress") or 0), 0.0), 1.0)
 
     async def _select(self, asked: str | None) -> Checkpoint | None:
         """Have the model loaded that the task needs, and return it; None where any will do."""
@@ -176,6 +196,11 @@ class SdWebUi:
         try:
             options = {"sd_model_checkpoint": checkpoint.title}
             await self._call("POST", "options", options, seconds=self._config.load_timeout)
+        except RuntimeLostError as error:
+            if type(error.__cause__) is not TimeoutError:  # aiohttp's own tell of connections
+                raise
+            message = f"the model {checkpoint.title} did not load within {self._config.load_timeout:g} s"
+            raise RuntimeHungError("runtime_hung", message) from error
         except TaskFailedError as error:
             raise TaskFailedError("model_load_failed", f"{checkpoint.title}: {error}") from error
 
