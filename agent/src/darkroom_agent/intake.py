@@ -1,6 +1,7 @@
 """Receiving messages and claiming what they bring."""
 
 import threading
+import time
 from datetime import timedelta
 
 from darkroom import tasks
@@ -10,7 +11,7 @@ from darkroom.models import now
 from darkroom.tasks import Refusal, Task
 from darkroom_agent import metrics
 from darkroom_agent.faults import AWS_FAULTS, backoff, describe
-from darkroom_agent.leases import Custody, whole_seconds
+from darkroom_agent.leases import MESSAGE_OUTLASTS, Custody, whole_seconds
 from darkroom_agent.logs import EventLog
 from darkroom_agent.queues import Delivery
 
@@ -50,7 +51,7 @@ class Intake:
             return None
         # not the queue's own visibility timeout, which is made for whole runs: after a crash the message is to
         # be back when the lease is over
-        delivery = self._custody.inbox.receive(wait, whole_seconds(self._custody.lease))
+        delivery = self._custody.inbox.receive(wait, whole_seconds(self._custody.lease + MESSAGE_OUTLASTS))
         if delivery is not None and self._closed.is_set():
             # SIGTERM came while SQS was being asked; the event loop may be gone, so this thread puts it back
             self._custody.inbox.hide(delivery, 0)
@@ -72,9 +73,12 @@ class Intake:
             )
             await self._leave_to_redrive(delivery)
             return None
+        left = self._custody.lease - (time.monotonic() - delivery.received)
+        if left <= 0:
+            log.warning("message_stale", task=str(metadata.key))  # others see it again
+            return None
         try:
-            lease = timedelta(seconds=self._custody.lease)
-            change = tasks.claim(now(), lease, metadata.submission)
+            change = tasks.claim(now(), timedelta(seconds=left), metadata.submission)
             return await self._custody.threads(self._custody.store.apply, metadata.key, change)
         except TransitionRefusedError as refused:
             await self._refused(delivery, message, refused)

@@ -38,6 +38,10 @@ SMALL_CONTENT = 16 * 1024
 """Bytes of content up to which progress is written whenever it moves. DynamoDB bills a change by the size of the
 whole item, so that of a large one is written with the lease only."""
 
+MESSAGE_OUTLASTS = 1.0
+"""Seconds that a message stays hidden beyond the lease. Whoever receives it then finds the lease over; one received
+before would be put back, and each receive uses up one that the redrive policy allows."""
+
 PROGRESS_STEP = 0.01
 """What progress must have moved by to be written."""
 
@@ -86,7 +90,7 @@ class Lease:
         self.phases: list[Phase] = []
         self.held = True
         self._custody = custody
-        self._extended = self._hidden = time.monotonic()
+        self._extended = self._hidden = delivery.received
         self._written: tuple[float, str | None] = (0, None)
         self._small = task.content is None or len(to_json(task.content)) < SMALL_CONTENT
         self._started = time.time()
@@ -181,12 +185,15 @@ class Lease:
             return
         lease, asked = self._custody.lease, time.monotonic()
         progress, preview = self.progress, self.preview
-        change = self._of_this(tasks.extend(now(), self.task.attempt, timedelta(seconds=lease), progress, preview))
-        if self._left() > lease * 2 / 3 and not self._has_news():
+        is_due = self._left() <= lease * 2 / 3
+        since = asked if is_due else self._extended  # news alone do not extend it: the message stays hidden as long
+        left = timedelta(seconds=since + lease - asked)
+        change = self._of_this(tasks.extend(now(), self.task.attempt, left, progress, preview))
+        if not is_due and not self._has_news():
             await self._look(change)
         else:
             await self._custody.threads(self._custody.store.apply, self.task.key, change)
-            self._extended = asked
+            self._extended = since
             self._written = (progress or 0, preview)
         if asked - self._hidden >= lease / 3:
             await self._hide()
@@ -200,7 +207,8 @@ class Lease:
         lease, asked = self._custody.lease, time.monotonic()
         try:
             async with asyncio.timeout(lease / 6):
-                await self._custody.threads(self._custody.inbox.hide, self.delivery, whole_seconds(lease))
+                seconds = whole_seconds(lease + MESSAGE_OUTLASTS)
+                await self._custody.threads(self._custody.inbox.hide, self.delivery, seconds)
         except (*AWS_FAULTS, TimeoutError) as error:
             log.warning("message_not_hidden", error=describe(error))
             self._hidden += lease / 6  # soon again, but not with every heartbeat: each takes a thread for a while

@@ -1,6 +1,7 @@
 """The two queues: where tasks come from, and where results go."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from darkroom.messages import TaskResult
@@ -18,7 +19,7 @@ class Delivery:
 
     `receipt` is good for this delivery only. `receives` counts deliveries, this one included. `queue` is the URL of
     the queue that it came from. `trace` is the X-Ray header that it was sent with. `is_copy` tells that another
-    queue holds the same message, too.
+    queue holds the same message, too. `received` is on the monotonic clock.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Delivery:
     queue: str = ""
     trace: str | None = None
     is_copy: bool = False
+    received: float = field(default_factory=time.monotonic)
 
 
 class Inbox(Protocol):

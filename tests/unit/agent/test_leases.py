@@ -44,7 +44,7 @@ async def test_the_heartbeat_keeps_the_task_and_its_message(make_bench: MakeBenc
         task = bench.state(lease.task)
         assert (TaskStatus.RUNNING, 0.5, None) == (task.status, task.progress, lease.reason)
         assert task.lease_until > now()
-        assert ("m0", 1) in bench.inbox.hidings  # 0.6 s, in whole seconds
+        assert ("m0", 2) in bench.inbox.hidings  # 1.6 s, in whole seconds
 
 
 async def test_progress_is_written_with_the_next_heartbeat(
@@ -86,6 +86,17 @@ async def test_a_task_whose_progress_is_written_often_keeps_its_message_hidden(
             lease.progress = step / 20
             await asyncio.sleep(0.05)
         assert 3 <= len(bench.inbox.hidings) <= 6  # every 0.2 s
+
+
+async def test_a_message_is_hidden_until_the_lease_is_over(make_bench: MakeBench, make_task: MakeTask) -> None:
+    bench = make_bench(lease=6)
+    async with held(bench, make_task) as lease:
+        for step in range(8):
+            lease.progress = step / 20  # which is written
+            await asyncio.sleep(0.2)
+            hidden = bench.inbox.messages["m0"].visible_at - time.monotonic()
+            assert (bench.state(lease.task).lease_until - now()).total_seconds() < hidden
+        assert [] == bench.inbox.hidings
 
 
 async def test_most_heartbeats_only_look(
