@@ -282,14 +282,14 @@ async def test_what_a_function_prints_is_logged_line_by_line() -> None:
 async def test_a_caller_that_leaves_does_not_stop_the_function_whose_process_is_used_again(tmp_path: Path) -> None:
     done = tmp_path / "done"
     lines: Lines = []
-    async with hosting(toy("sleep"), lines=lines) as host:
+    async with hosting(replace(toy("sleep"), reserved_concurrency=1), lines=lines) as host:
         caller = asyncio.create_task(call(host, "sleep", seconds=0.2, done=str(done)))
         await until(lambda: printed_pid(lines))
         caller.cancel()
-        await until(done.exists)
-        await asyncio.sleep(0.5)  # from the function's last line to its answer
-        await call(host, "sleep", seconds=0, done=str(done))
-    assert len(lines) == 2
+        event = json.dumps({"seconds": 0, "done": str(done)}).encode()
+        await host.invoke("sleep", event, kind="Event")  # it waits for its turn
+        await until(lambda: len(lines) == 2)
+        assert done.exists()
     assert lines[0] == lines[1]
 
 
