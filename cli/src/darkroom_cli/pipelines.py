@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from darkroom.models import JsonObject
+from darkroom.models import JsonObject, now
+from darkroom.ulids import make_ulid
 from darkroom_cli.access import Access
 from darkroom_cli.calls import Call
 from darkroom_cli.errors import UnexpectedAnswerError
@@ -45,8 +46,8 @@ class PipelineClient:
         return self._ask("POST", "/v1/pipelines:validate", document)
 
     def submit(self, body: JsonObject) -> JsonObject:
-        """Run a document, or a saved one with inputs."""
-        return self._ask("POST", "/v1/pipelines", body)
+        """Run a document, or a saved one with inputs. Its id is made here: a lost answer starts no second run."""
+        return self._ask("POST", "/v1/pipelines", {"id": make_ulid(now()), **body})
 
     def get(self, id_: str) -> JsonObject:
         """A pipeline with its steps."""
