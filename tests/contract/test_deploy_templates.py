@@ -9,6 +9,7 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
+from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
 from tests.contract.chart_cases import QUEUE, guide
 from tests.contract.charts import ROOT, check, render
 
@@ -73,6 +74,30 @@ def test_parameters_are_the_templates_and_none_is_missing(stack: str, file: str)
     parameters = template(file)["Parameters"]
     assert set() == given - set(parameters)
     assert set() == {name for name, it in parameters.items() if "Default" not in it} - given
+
+
+@pytest.mark.parametrize(
+    "model", ["plain.safetensors", "my model (1).safetensors", 'say "hi" it\'s.ckpt', "back\\slash"]
+)
+def test_sam_reads_a_parameter_as_it_was_given(model: str) -> None:
+    given = guide("runtime")
+    given["modelsRuntime"][0] |= {"modelFilename": model, "owners": ["key1", "key2"], "outputPrefix": "team-a"}
+    steps = Deployment(check_config(given), "us-west-2", ROOT, Path()).steps()
+    (deploy,) = (
+        it
+        for step in steps
+        for it in step.commands
+        if it.argv[:2] == ("sam", "deploy") and "RuntimeName=sdruntime" in it.argv
+    )
+    read = CfnParameterOverridesType().convert(
+        deploy.argv[deploy.argv.index("--parameter-overrides") + 1 :], None, None
+    )
+    assert {
+        "ModelFilename": model,
+        "Owners": "key1,key2",
+        "OutputPrefix": "team-a",
+        "TaskTypes": "",
+    }.items() <= read.items()
 
 
 def test_every_output_that_is_read_is_there() -> None:

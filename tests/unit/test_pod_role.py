@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from darkroom.runtimes import Runtime
 from darkroom_local.aws.policies import as_list
 
 BUCKET = "arn:aws:s3:::images"
@@ -28,6 +29,10 @@ GIVEN: dict[str, Any] = {
     "ResultsQueueArn": f"{SQS}:results",
     "Queue.Arn": f"{SQS}:own",
     "PriorityQueue.Arn": f"{SQS}:own-urgent",
+    **dict.fromkeys(("PodRole.Arn", "Queue", "PriorityQueue", "DeadLetters"), "-"),
+    "ControlPlane": "darkroom",
+    "RuntimeName": "own",
+    "RuntimeType": "sdwebui",
 }
 
 
@@ -62,13 +67,18 @@ def resolve(value: Any, known: Mapping[str, Any]) -> Any:  # noqa: PLR0911  one 
     return value
 
 
-def statements(parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """The pod role's statements, with these parameters of the stack and the defaults of the others."""
+def resolved(resource: str, attribute: str, parameters: Mapping[str, str]) -> Any:
+    """An attribute of a resource, with these parameters of the stack and the defaults of the others."""
     known = dict(GIVEN)
     for name, parameter in template()["Parameters"].items():
         text = parameters.get(name, known.get(name, parameter.get("Default", "")))
         known[name] = text.split(",") if parameter["Type"] == "CommaDelimitedList" else text
-    for policy in resolve(template()["Resources"]["PodRole"]["Properties"]["Policies"], known):
+    return resolve(template()["Resources"][resource]["Properties"][attribute], known)
+
+
+def statements(parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The pod role's statements."""
+    for policy in resolved("PodRole", "Policies", parameters):
         yield from policy["PolicyDocument"]["Statement"] if policy else ()
 
 
@@ -184,3 +194,14 @@ def test_a_pod_of_a_runtime_with_a_folder_writes_there_and_reads_there_and_input
         assert not allowed(action, f"{BUCKET}/team-ab/t1/t1-abcd-1.png", parameters=folder)
     assert allowed("s3:GetObject", f"{BUCKET}/uploads/key1/01H/cat.png", parameters=folder)
     assert not allowed("s3:PutObject", f"{BUCKET}/.pipelines/a/b/plan.json", parameters=folder)
+
+
+@pytest.mark.parametrize("folder", ["*", "output", "out*", "team-a", "team-a/today", "*/public"])
+@pytest.mark.parametrize("owners", ["*", "key1", "key2,key1", "key2"])
+def test_the_api_accepts_what_the_pods_have_a_right_to_and_nothing_else(folder: str, owners: str) -> None:
+    given = {"OutputPrefix": folder, "Owners": owners}
+    runtime = Runtime.model_validate_json(resolved("Registration", "Value", given))
+    assert allowed("dynamodb:UpdateItem", TASKS, of_task("key1/t1", "status"), given) == runtime.serves("key1")
+    for prefix in ("output", "outputs", "team-a", "team-a/today", "team-ab", "a/public", "public"):
+        written = allowed("s3:PutObject", f"{BUCKET}/{prefix}/t1/t1-abcd-1.png", parameters=given)
+        assert written == runtime.may_write(prefix), prefix

@@ -47,6 +47,32 @@ def test_an_accepted_task_is_in_the_store_with_its_deadline_and_place(start: dat
     )
 
 
+@pytest.mark.parametrize(
+    ("reach", "at", "words"),
+    [
+        ({"owners": ("key2", "key3")}, "task.metadata.runtime", "other API keys only"),
+        ({"output_prefix": "team-a"}, "task.metadata.prefix", "'team-a' only"),
+        ({"output_prefix": "out"}, "task.metadata.prefix", "'out' only"),
+    ],
+)
+def test_what_a_runtimes_pods_have_no_right_to_is_refused_at_once(
+    start: datetime, reach: dict[str, Any], at: str, words: str
+) -> None:
+    with pytest.raises(UnsupportedTaskError) as caught:
+        submissions(STATIC.model_copy(update=reach)).submit(by_name("static"), "key1", start)
+    (fault,) = caught.value.fields
+    assert at == fault.field
+    assert words in fault.message
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [{"owners": ("key2", "key1")}, {"owners": ("*",)}, {"output_prefix": "output"}, {"output_prefix": "out*"}, {}],
+)
+def test_what_a_runtimes_pods_have_a_right_to_is_accepted(start: datetime, reach: dict[str, Any]) -> None:
+    assert submissions(STATIC.model_copy(update=reach)).submit(by_name("static"), "key1", start)
+
+
 def test_an_unknown_runtime_is_refused_and_the_known_ones_are_named(start: datetime) -> None:
     with pytest.raises(UnknownRuntimeError) as caught:
         submissions(STATIC, DYNAMIC).submit(by_name("typo"), "key1", start)

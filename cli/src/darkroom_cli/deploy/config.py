@@ -22,6 +22,8 @@ SAMPLED = frozenset({RuntimeType.SDWEBUI, RuntimeType.COMFYUI})
 
 RuntimeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$")]
 StackName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,99}$")]
+KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")]
+OutputPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_*]([A-Za-z0-9!_.*'() /-]*[A-Za-z0-9!_.*'()-])?$")]
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:s3:::.+$")]
 StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
@@ -73,6 +75,10 @@ class _Runtime(Values):
     """SD WebUI: the checkpoint to serve (static) or to start with (dynamic). No two are the same."""
     dynamic_model: bool = False
     """SD WebUI: load the checkpoint that a task asks for."""
+    owners: Annotated[list[KeyId], Field(min_length=1)] | None = None
+    """Ids of the API keys whose tasks it takes, and its pods may touch; else those of all keys."""
+    output_prefix: OutputPrefix | None = None
+    """The one folder that its tasks may name and its pods may write to; else any. A `*` stands for anything."""
     chart_version: str | None = None
     """The version of your own chart."""
 

@@ -27,6 +27,8 @@ _SHOWN = {
     "type": "sdwebui",
     "modelFilename": "v1-5-pruned-emaonly.safetensors",
     "taskTypes": ["text-to-image", "image-to-image"],
+    "owners": ["abcdefghij"],
+    "outputPrefix": "team-a",
     "snapshotID": "snap-0123456789",
     "volumeInitializationRate": 300,
     "extraEnv": {},

@@ -1,5 +1,6 @@
 """From a configuration to the steps that carry it out."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ class Deployment:
         return read_output(self.region, stack, key, into)
 
     def _sam_deploy(self, template: Path, stack: str, capability: str, parameters: dict[str, str]) -> Command:
-        overrides = [f'{key}="{value}"' if not value else f"{key}={value}" for key, value in parameters.items()]
+        overrides = [f"{key}={_as_sam_reads(value)}" for key, value in parameters.items()]
         return command(
             *("sam", "deploy", "--region", self.region, "--template-file", str(template), "--stack-name", stack),
             *("--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--disable-rollback"),
@@ -208,3 +209,11 @@ class Deployment:
                 ),
             ),
         )
+
+
+def _as_sam_reads(value: str) -> str:
+    """A parameter's value, quoted where SAM would take nothing, or its first word only."""
+    if re.fullmatch(r"[^\s\"'\\]+", value):
+        return value
+    escaped = value.replace('"', '\\"')  # and no more: SAM takes other backslashes as they are
+    return f'"{escaped}"'

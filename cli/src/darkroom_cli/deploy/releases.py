@@ -87,7 +87,9 @@ class Release:
             "ServiceAccount": self.service_account,
         }
         known = stack.parameters(lambda output: variable(CONTROL_PLANE[output]))
-        return {**known, **cluster, **self.config.parameters.runtime}
+        reach = {"Owners": ",".join(runtime.owners or ()), "OutputPrefix": runtime.output_prefix or ""}
+        given = {name: value for name, value in reach.items() if value}
+        return {**known, **cluster, **self.config.parameters.runtime, **given}
 
     def step(self) -> Step:
         """Installs or upgrades it."""

@@ -168,6 +168,7 @@ def read_v1alpha2(body: bytes) -> TaskRequest:
             "type": "task.metadata.tasktype",
             "content": "task.content",
             "model": "task.content.alwayson_scripts.sd_model_checkpoint",
+            "prefix": "task.metadata.prefix",
         },
     )
 
@@ -203,6 +204,7 @@ def read_v1alpha1(body: bytes) -> TaskRequest:
             "type": "alwayson_scripts.task",
             "content": "",
             "model": "alwayson_scripts.sd_model_checkpoint",
+            "prefix": "alwayson_scripts.save_dir",
         },
     )
 

@@ -3,6 +3,7 @@
 A runtime's stack writes one registry entry; the API reads them to say yes or no to a task before it is accepted.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum, auto
 from typing import Annotated
@@ -52,7 +53,8 @@ class Runtime(BaseModel):
 
     `model` is the checkpoint that a static runtime serves; a dynamic one loads what a task asks for. `agent` is the
     environment that its agents need, by the names of `darkroom_agent.settings`. `task_types`, `upscalers` and
-    `samplers` are what the runtime does and has, where its stack lists them.
+    `samplers` are what the runtime does and has, where its stack lists them. `owners` and `output_prefix` are what
+    its pods' role reaches (decision 17): the tasks of these keys, and this folder, where `*` stands for anything.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer stack may write more
@@ -67,9 +69,11 @@ class Runtime(BaseModel):
     dead_letter_queue_url: str | None = None
     upscalers: tuple[str, ...] = ()
     samplers: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    output_prefix: str = "*"
     agent: Mapping[str, str] = Field(default_factory=dict)
 
-    @field_validator("task_types", "upscalers", "samplers", mode="before")
+    @field_validator("task_types", "upscalers", "samplers", "owners", mode="before")
     @classmethod
     def _without_blanks(cls, names: object) -> object:
         """CloudFormation makes a list of one empty text of an empty parameter."""
@@ -86,6 +90,15 @@ class Runtime(BaseModel):
     def can_do(self, type_: TaskType) -> bool:
         """True where the runtime takes tasks of this type."""
         return type_ in self.able
+
+    def serves(self, owner: str) -> bool:
+        """True where its pods may touch the tasks of this owner."""
+        return not self.owners or owner in self.owners or "*" in self.owners
+
+    def may_write(self, prefix: str) -> bool:
+        """True where its pods may write below this prefix, as IAM reads a pattern."""
+        pattern = re.escape(f"{self.output_prefix}/").replace(r"\*", ".*")
+        return re.match(pattern, f"{prefix}/") is not None
 
     def can_load(self, model: str | None) -> bool:
         """True where the runtime serves this checkpoint, as far as can be known without asking it."""

@@ -62,12 +62,14 @@ class Submissions:
 
         Raises:
             UnknownRuntimeError: no runtime has that name, or serves that model.
-            UnsupportedTaskError: the runtime cannot do that type of task, or serves another model.
+            UnsupportedTaskError: the runtime cannot do that type of task, serves another model, or its pods reach
+                neither the owner's tasks nor the prefix.
             InvalidRequestError: the content names what is not the owner's, or what the runtime does not have; or
                 the webhook leads to where nothing is posted.
             TaskConflictError: the id belongs to an unfinished task with another body.
         """
         runtime = self._runtime(request)
+        _check_reach(runtime, request, owner)
         check_links(request.content, request.paths["content"], self.bucket, owner)
         check_names(request.content, request.paths["content"], runtime)
         if request.webhook is not None:
@@ -147,6 +149,17 @@ def _find(runtimes: Mapping[str, Runtime], request: TaskRequest) -> Runtime | No
     able = [r for r in runtimes.values() if r.can_do(request.type)]
     static = [r for r in able if r.model == request.model and not r.dynamic_model]
     return next(iter(static or [r for r in able if r.model == request.model or r.dynamic_model]), None)
+
+
+def _check_reach(runtime: Runtime, request: TaskRequest, owner: str) -> None:
+    """Refuse what the runtime's pods have no right to: there it would fail only after all attempts."""
+    if not runtime.serves(owner):
+        path = request.paths.get("runtime", request.paths["model"])
+        message = f"the runtime {runtime.name!r} takes tasks of other API keys only"
+        raise UnsupportedTaskError(fields=[FieldError(path, message)])
+    if not runtime.may_write(request.prefix):
+        message = f"the runtime {runtime.name!r} writes to {runtime.output_prefix!r} only, and below it"
+        raise UnsupportedTaskError(fields=[FieldError(request.paths["prefix"], message)])
 
 
 def _variant(request: TaskRequest) -> str | None:

@@ -23,7 +23,7 @@ MAX_DEADLINE = 14 * 24 * 3600
 MAX_BATCH = 100
 """The most tasks that one request may ask for."""
 
-_PATHS = {name: name for name in ("runtime", "type", "content", "model")}
+_PATHS = {name: name for name in ("runtime", "type", "content", "model", "prefix")}
 
 IDEMPOTENCY_KEY = r"[!-~]{1,255}"
 """What an `Idempotency-Key` may be: 1 to 255 printable ASCII characters without spaces."""
