@@ -99,6 +99,60 @@ async def test_a_task_is_cancelled_listed_watched_and_retried(user: User, shell:
     await user.call("POST", "/v1/tasks/cli-life/cancel")
 
 
+POSTER = {
+    "name": "poster",
+    "inputs": {"prompt": {"type": "string"}, "steps": 2},
+    "steps": [
+        {
+            "id": "draft",
+            "runtime": "sdruntime",
+            "type": "text-to-image",
+            "content": {"prompt": "${inputs.prompt}", "steps": "${inputs.steps}", "n_iter": 2},
+        },
+        {
+            "id": "big",
+            "runtime": "sdruntime",
+            "type": "extra-single-image",
+            "foreach": "${draft.images}",
+            "content": {"image": "${item}", "upscaling_resize": 2, "upscaler_1": "Lanczos"},
+        },
+    ],
+}
+
+
+async def test_a_pipeline_is_drawn_checked_saved_run_and_shown(shell: Shell) -> None:
+    (shell.folder / "poster.json").write_text(json.dumps(POSTER))
+
+    assert "draft --> big" in await shell.run("pipelines", "graph", "poster.json")
+    await shell.run("pipelines", "graph", "poster.json", "-o", "poster.png")
+    assert size(shell.folder / "poster.png")[0] > 300
+    await shell.run("pipelines", "validate", "poster.json")
+    assert await shell.run("pipelines", "save", "cli-poster", "poster.json") == "cli-poster@1\n"
+    run = ("pipelines", "run", "--name", "cli-poster@1", "-i", "prompt=a ship", "--id", "cli-poster", "--watch")
+    assert await shell.run(*run) == "cli-poster\n"
+    shown = await shell.json("pipelines", "show", "cli-poster")
+    tree = await shell.run("pipelines", "show", "cli-poster")
+
+    assert (shown["status"], shown["definition"], len(shown["images"])) == ("succeeded", "cli-poster@1", 2)
+    assert [(step["id"], step["done"]) for step in shown["steps"]] == [("draft", 1), ("big", 2)]
+    assert "2/2" in tree
+    assert "cli-poster" in await shell.run("pipelines", "list")
+
+
+async def test_a_pipeline_is_cancelled_watched_and_retried(shell: Shell) -> None:
+    slow = POSTER | {"inputs": {"prompt": "x", "steps": 150}}
+    (shell.folder / "slow.yaml").write_text(json.dumps(slow))
+    await shell.run("pipelines", "run", "slow.yaml", "-i", "typo=1", code=2)
+    assert await shell.run("pipelines", "run", "slow.yaml", "--id", "cli-slow") == "cli-slow\n"
+
+    assert (await shell.json("pipelines", "cancel", "cli-slow"))["status"] == "cancelled"
+    await shell.run("pipelines", "watch", "cli-slow", code=4)
+    again = await shell.json("pipelines", "retry", "cli-slow")
+    assert (again["status"], again["run"]) == ("running", 2)
+    await shell.run("pipelines", "retry", "cli-slow", code=8)
+    await shell.run("pipelines", "cancel", "cli-slow")
+
+
 async def test_what_the_api_refuses_ends_with_the_code_for_usage(shell: Shell) -> None:
     await shell.run("submit", "--prompt", "x", "--steps", "500", code=2)
 
@@ -124,6 +178,12 @@ async def test_events_are_heard_and_the_tap_is_removed(user: User, shell: Shell)
     assert await asyncio.to_thread(rules) == []
     queues = user.cloud.stack.client("sqs").list_queues(QueueNamePrefix="darkroom-tail-")
     assert "QueueUrls" not in queues
+
+
+async def test_a_check_asks_a_runtime_as_what_it_is(shell: Shell) -> None:
+    (outcome,) = (await shell.json("verify", "--runtime-name", "comfy"))["outcomes"]
+
+    assert ("pipeline", True, 1) == (outcome["title"], outcome["ok"], len(outcome["images"]))
 
 
 async def test_an_operator_may_redrive(shell: Shell) -> None:

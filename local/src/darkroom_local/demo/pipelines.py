@@ -15,8 +15,8 @@ from rich.text import Text
 from darkroom.models import JsonObject
 from darkroom_local.demo.api import Caller
 
-PATIENCE = 40.0
-"""How long all pipelines together may take, in seconds."""
+PATIENCE = 60.0
+"""How long all pipelines together may take, in seconds: as long as all tasks may."""
 
 RUNTIMES = {"comfy": "comfyui"}
 """The runtimes that they need beside the template's own, with their types."""
