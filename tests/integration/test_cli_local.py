@@ -11,11 +11,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from typer.testing import CliRunner
 
 from darkroom_cli import local_runs
 from darkroom_cli.commands.sessions import Session
 from darkroom_cli.errors import LocalCloudError, NotRunningError
 from darkroom_cli.local_state import LocalState, find_local, state_path
+from darkroom_cli.main import app
 from darkroom_local.cloud import LocalCloud, Plan
 
 STACK = SimpleNamespace(
@@ -90,3 +92,16 @@ async def test_a_start_that_fails_says_why_and_announces_nothing() -> None:
         await local_runs.run_until_stopped(Session(), Plan(stack_name="broken"), verbose=False)
 
     assert not state_path().exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--runtime", "comfy"), "--runtime takes NAME=TYPE, not 'comfy'."),
+        (("--runtime", "a=comfyui", "--runtime", "a=sdwebui"), "--runtime names a twice."),
+        (("--runtime-url", "=http://a"), "--runtime-url takes NAME=URL, not '=http://a'."),
+    ],
+)
+def test_an_option_that_cannot_be_read_is_quoted(options: tuple[str, ...], words: str) -> None:
+    result = CliRunner().invoke(app, ["local", "up", *options])
+    assert (2, True) == (result.exit_code, words in result.stderr), result.stderr

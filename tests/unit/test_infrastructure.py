@@ -15,6 +15,7 @@ from darkroom import tasks
 from darkroom.aws import measures
 from darkroom.aws.task_updates import TaskUpdate
 from darkroom.models import now
+from darkroom.runtime_stacks import CONTROL_PLANE, RuntimeStack
 from darkroom.tasks import TaskError, TaskKey, TaskStatus
 
 SAM = Path(__file__).parents[2] / "sam"
@@ -150,6 +151,36 @@ def test_whatever_is_made_for_a_new_cluster_is_not_made_for_an_existing_one() ->
             assert "CreateVpc" == resource["Condition"], name
 
 
+def test_components_may_run_on_arm() -> None:
+    (nodes,) = resources("cluster", "AWS::EKS::Nodegroup").values()
+    assert ["OnArm", "BOTTLEROCKET_ARM_64", "BOTTLEROCKET_x86_64"] == nodes["AmiType"]["Fn::If"]
+    assert [{"Ref": "NodeInstanceTypes"}, {"Ref": "NodeCount"}] == [
+        nodes["InstanceTypes"],
+        nodes["ScalingConfig"]["MinSize"],
+    ]
+    parameters = read("cluster")["Parameters"]
+    assert ("m5.large", 2) == (parameters["NodeInstanceTypes"]["Default"], parameters["NodeCount"]["Default"])
+
+
+def test_each_component_takes_its_role_by_pod_identity() -> None:
+    given = {
+        (it["Namespace"], it["ServiceAccount"]): it["RoleArn"]["Fn::GetAtt"][0]
+        for it in resources("cluster", "AWS::EKS::PodIdentityAssociation").values()
+    }
+    assert "KarpenterRole" == given["KarpenterNamespace", "karpenter"]
+    assert "KedaRole" == given["KedaNamespace", "keda-operator"]
+    roles = resources("cluster", "AWS::IAM::Role")
+    for role in given.values():
+        (statement,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
+        assert {"Service": "pods.eks.amazonaws.com"} == statement["Principal"]
+
+
+def test_nodes_and_whoever_administers_get_in_by_access_entries() -> None:
+    entries = resources("cluster", "AWS::EKS::AccessEntry")
+    kinds = {it["PrincipalArn"]["Fn::GetAtt"][0]: it.get("Type", "STANDARD") for it in entries.values()}
+    assert {"AccessRole": "STANDARD", "KarpenterNodeRole": "EC2_LINUX"} == kinds
+
+
 def test_karpenter_hears_of_interruptions_from_its_rules_only() -> None:
     rules = resources("cluster", "AWS::Events::Rule")
     (policy,) = resources("cluster", "AWS::SQS::QueuePolicy").values()
@@ -265,3 +296,48 @@ def test_every_alarm_of_a_runtime_goes_to_the_topic_that_was_given() -> None:
     for name, alarm in resources("runtime", "AWS::CloudWatch::Alarm").items():
         assert "HasAlarmTopic" == alarm["AlarmActions"]["Fn::If"][0], name
         assert alarm["AlarmDescription"], name
+
+
+# what a runtime's stack is told
+
+
+def test_a_runtime_lists_types_of_tasks_that_there_are() -> None:
+    parameters = read("runtime")["Parameters"]
+    pattern = parameters["TaskTypes"]["AllowedPattern"]
+    every = RuntimeStack("stack", "mine", "http", task_types=tuple(tasks.TaskType)).parameters(str)["TaskTypes"]
+    for given, taken in (
+        (every, True),
+        ("", True),
+        ("pipeline", True),
+        ("pipelines", False),
+        ("pipeline pipeline", False),
+    ):
+        assert (re.fullmatch(pattern, given) is not None) is taken, given
+
+
+def test_a_runtimes_stack_gets_its_parameters_from_outputs_of_the_control_plane() -> None:
+    parameters, outputs = read("runtime")["Parameters"], read("template")["Outputs"]
+    given = RuntimeStack("stack", "mine", "http").parameters(lambda output: output)
+    assert {name for name, it in parameters.items() if "Default" not in it} <= set(given) <= set(parameters)
+    assert set(CONTROL_PLANE.values()) <= set(outputs)
+
+
+def test_alarms_tell_of_waiting_tasks_dead_letters_and_failures() -> None:
+    alarms = resources("runtime", "AWS::CloudWatch::Alarm")
+    age = alarms["TasksWaitLong"]
+    assert ("AWS/SQS", "ApproximateAgeOfOldestMessage") == (age["Namespace"], age["MetricName"])
+    assert (
+        "Queue.QueueName" == age["Dimensions"][0]["Value"]["Fn::GetAtt"]
+        or ["Queue", "QueueName"] == (age["Dimensions"][0]["Value"]["Fn::GetAtt"])
+    )
+    assert {"Ref": "OldestMessageSeconds"} == age["Threshold"]
+    for name in ("DeadLettersWaiting", "DeadLettersArrived"):
+        assert "DeadLetters" == alarms[name]["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
+        assert (0, "GreaterThanThreshold") == (alarms[name]["Threshold"], alarms[name]["ComparisonOperator"])
+    statuses = {
+        dimension["Value"]
+        for metric in alarms["TasksFail"]["Metrics"][1:]
+        for dimension in metric["MetricStat"]["Metric"]["Dimensions"]
+        if dimension["Name"] == "status"
+    }
+    assert {"failed", "succeeded"} == statuses
