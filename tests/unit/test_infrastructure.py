@@ -151,36 +151,6 @@ def test_whatever_is_made_for_a_new_cluster_is_not_made_for_an_existing_one() ->
             assert "CreateVpc" == resource["Condition"], name
 
 
-def test_components_may_run_on_arm() -> None:
-    (nodes,) = resources("cluster", "AWS::EKS::Nodegroup").values()
-    assert ["OnArm", "BOTTLEROCKET_ARM_64", "BOTTLEROCKET_x86_64"] == nodes["AmiType"]["Fn::If"]
-    assert [{"Ref": "NodeInstanceTypes"}, {"Ref": "NodeCount"}] == [
-        nodes["InstanceTypes"],
-        nodes["ScalingConfig"]["MinSize"],
-    ]
-    parameters = read("cluster")["Parameters"]
-    assert ("m5.large", 2) == (parameters["NodeInstanceTypes"]["Default"], parameters["NodeCount"]["Default"])
-
-
-def test_each_component_takes_its_role_by_pod_identity() -> None:
-    given = {
-        (it["Namespace"], it["ServiceAccount"]): it["RoleArn"]["Fn::GetAtt"][0]
-        for it in resources("cluster", "AWS::EKS::PodIdentityAssociation").values()
-    }
-    assert "KarpenterRole" == given["KarpenterNamespace", "karpenter"]
-    assert "KedaRole" == given["KedaNamespace", "keda-operator"]
-    roles = resources("cluster", "AWS::IAM::Role")
-    for role in given.values():
-        (statement,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
-        assert {"Service": "pods.eks.amazonaws.com"} == statement["Principal"]
-
-
-def test_nodes_and_whoever_administers_get_in_by_access_entries() -> None:
-    entries = resources("cluster", "AWS::EKS::AccessEntry")
-    kinds = {it["PrincipalArn"]["Fn::GetAtt"][0]: it.get("Type", "STANDARD") for it in entries.values()}
-    assert {"AccessRole": "STANDARD", "KarpenterNodeRole": "EC2_LINUX"} == kinds
-
-
 def test_karpenter_hears_of_interruptions_from_its_rules_only() -> None:
     rules = resources("cluster", "AWS::Events::Rule")
     (policy,) = resources("cluster", "AWS::SQS::QueuePolicy").values()
