@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError
 from cfnlint import lint
 from moto import mock_aws
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
+from tests.pipelines import machines
+from tests.pipelines.machines import states_of
 
 ROOT = Path(__file__).parents[2]
 SUBSTITUTIONS = {
@@ -44,13 +46,6 @@ def read(name: str) -> dict[str, Any]:
         text = text.replace(f"${{{key}}}", value)
     definition: dict[str, Any] = json.loads(text)
     return definition
-
-
-def states_of(definition: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, state in definition["States"].items():
-        yield name, state
-        if "ItemProcessor" in state:
-            yield from states_of(state["ItemProcessor"])
 
 
 def failure(action: str, code: str = "UnauthorizedOperation") -> ClientError:
@@ -85,16 +80,16 @@ class NotedAws:
         return [parameters for name, parameters in self.calls if name == action]
 
 
-class Execution:
-    """One execution that has ended."""
+class Execution(machines.Execution):
+    """One execution that has ended, and what it asked of AWS."""
 
-    def __init__(self, aws: NotedAws, description: dict[str, Any], states: list[str]) -> None:
+    def __init__(self, aws: NotedAws, description: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        super().__init__(description, events)
         self.aws = aws
         self.status = description["status"]
         self.output = json.loads(description.get("output") or "null")
         self.error = description.get("error")
         self.cause = description.get("cause")
-        self.states = states
 
 
 Run = Callable[..., Execution]
@@ -133,12 +128,7 @@ def run(monkeypatch: pytest.MonkeyPatch, step_functions: Any) -> Run:
         execution = step_functions.start_execution(stateMachineArn=arn, name="night", input=json.dumps(given))
         description = wait_for(step_functions, execution["executionArn"])
         history = step_functions.get_execution_history(executionArn=execution["executionArn"], maxResults=1000)
-        states = [
-            event["stateEnteredEventDetails"]["name"]
-            for event in history["events"]
-            if "stateEnteredEventDetails" in event
-        ]
-        return Execution(aws, description, states)
+        return Execution(aws, description, history["events"])
 
     return run
 
@@ -225,8 +215,8 @@ def test_slow_instances_pulls_stops_and_copies_are_waited_for(run: Run) -> None:
     }
     execution = run("build_image_cache", {"images": ["a"]}, answers)
     assert "SUCCEEDED" == execution.status
-    assert 3 == execution.states.count("FindAgent")
-    assert 4 == execution.states.count("AskForPull")
+    assert 3 == execution.entered.count("FindAgent")
+    assert 4 == execution.entered.count("AskForPull")
 
 
 @pytest.mark.parametrize(
@@ -252,28 +242,29 @@ def test_a_name_that_the_shell_would_run_is_refused(run: Run, image: str) -> Non
     assert [{"InstanceIds": ["i-1"]}] == execution.aws.named("terminate_instances")
 
 
+PENDING_PULL = {"Status": "Pending", "StandardErrorContent": ""}
 FAILED_PULL = {"Status": "Failed", "StandardErrorContent": "not found"}
 STILL_STOPPING = {"Reservations": [{"Instances": [{"State": {"Name": "stopping"}}]}]}
 
 
-@pytest.mark.parametrize(
-    ("answers", "error", "snapshots_deleted"),
-    [
-        ({"describe_instance_information": failure("describe")}, None, 0),
-        ({"describe_instance_information": {"InstanceInformationList": []}}, "Darkroom.AgentNeverCame", 0),
-        ({"send_command": failure("send")}, None, 0),
-        ({"get_command_invocation": failure("get")}, None, 0),
-        ({"get_command_invocation": FAILED_PULL}, "Darkroom.PullFailed", 0),
-        ({"stop_instances": failure("stop")}, None, 0),
-        ({"describe_instances": failure("describe")}, None, 0),
-        ({"describe_instances": STILL_STOPPING}, "Darkroom.NeverStopped", 0),
-        ({"describe_volumes": failure("describe")}, None, 0),
-        ({"create_snapshot": failure("create")}, None, 0),
-        ({"describe_snapshots": failure("describe")}, None, 1),
-        ({"describe_snapshots": {"Snapshots": [{"State": "error"}]}}, "Darkroom.SnapshotFailed", 1),
-        ({"describe_snapshots": failure("describe"), "delete_snapshot": failure("delete")}, None, 1),
-    ],
-)
+FAILURES: list[tuple[Answers, str | None, int]] = [
+    ({"describe_instance_information": failure("describe")}, None, 0),
+    ({"describe_instance_information": {"InstanceInformationList": []}}, "Darkroom.AgentNeverCame", 0),
+    ({"send_command": failure("send")}, None, 0),
+    ({"get_command_invocation": failure("get")}, None, 0),
+    ({"get_command_invocation": FAILED_PULL}, "Darkroom.PullFailed", 0),
+    ({"stop_instances": failure("stop")}, None, 0),
+    ({"describe_instances": failure("describe")}, None, 0),
+    ({"describe_instances": STILL_STOPPING}, "Darkroom.NeverStopped", 0),
+    ({"describe_volumes": failure("describe")}, None, 0),
+    ({"create_snapshot": failure("create")}, None, 0),
+    ({"describe_snapshots": failure("describe")}, None, 1),
+    ({"describe_snapshots": {"Snapshots": [{"State": "error"}]}}, "Darkroom.SnapshotFailed", 1),
+    ({"describe_snapshots": failure("describe"), "delete_snapshot": failure("delete")}, None, 1),
+]
+
+
+@pytest.mark.parametrize(("answers", "error", "snapshots_deleted"), FAILURES)
 def test_whatever_fails_leaves_neither_an_instance_nor_half_a_snapshot(
     run: Run, answers: Answers, error: str | None, snapshots_deleted: int
 ) -> None:
@@ -382,20 +373,26 @@ JOURNEYS: dict[str, list[tuple[Any, Answers]]] = {
         (ONE, GOOD | {"get_command_invocation": FAILED_PULL}),
         (ONE, GOOD | {"describe_instances": STILL_STOPPING}),
         (ONE, GOOD | {"describe_snapshots": {"Snapshots": [{"State": "pending"}]}}),
+        (ONE, GOOD | {"run_instances": failure("run")}),
+        (ONE, GOOD | {"get_command_invocation": FAILED_PULL, "terminate_instances": failure("terminate")}),
+        (ONE, GOOD | {"get_command_invocation": [PENDING_PULL, GOOD["get_command_invocation"]]}),
+        *((ONE, GOOD | answers) for answers, _, _ in FAILURES),
     ],
     "tune_volumes": [
         (STARTED, OURS),
         (STARTED, OURS | {"modify_volume": failure("modify")}),
         (STARTED, OURS | {"describe_instances": {"Reservations": []}}),
         (STARTED, OURS | {"describe_instances": failure("describe")}),
+        (STARTED, OURS | {"describe_volumes": failure("describe")}),
+        (STARTED, OURS | {"describe_volumes": {"Volumes": [{"Throughput": 125, "Iops": 3000}]}}),
     ],
 }
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_every_state_is_reached_on_some_way(machine: str, run: Run) -> None:
-    reached = {name for given, answers in JOURNEYS[machine] for name in run(machine, given, answers).states}
-    assert {name for name, _ in states_of(read(machine))} == reached
+def test_every_transition_is_made_on_some_way(machine: str, run: Run) -> None:
+    journeys = [run(machine, given, answers) for given, answers in JOURNEYS[machine]]
+    assert set() == machines.unvisited(machine, journeys)
 
 
 def test_what_takes_long_is_waited_for_as_long_as_the_comments_say() -> None:
