@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from darkroom.batch_events import BatchEvent
 from darkroom.callbacks import Callback
 from darkroom.deliveries import WebhookFailed
 from darkroom.documents import Document
@@ -16,6 +17,7 @@ from darkroom.pipeline_events import PipelineEvent, StepEvent
 from darkroom.task_calls import TaskCall
 
 MODELS: dict[str, type[BaseModel]] = {
+    "batch-event.v1": BatchEvent,
     "callback.v1": Callback,
     "pipeline.v1": Document,
     "pipeline-event.v1": PipelineEvent,
@@ -29,7 +31,15 @@ MODELS: dict[str, type[BaseModel]] = {
     "webhook-message.v1": Notice,
 }
 OPEN = frozenset(
-    {"callback.v1", "pipeline-event.v1", "step-event.v1", "task-event.v1", "webhook.v1", "webhook-failed-event.v1"}
+    {
+        "batch-event.v1",
+        "callback.v1",
+        "pipeline-event.v1",
+        "step-event.v1",
+        "task-event.v1",
+        "webhook.v1",
+        "webhook-failed-event.v1",
+    }
 )
 """What consumers of our users' read: fields may come to be within a version, so their schemas forbid none."""
 

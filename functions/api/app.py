@@ -6,14 +6,14 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from chalice.app import Chalice
-from chalicelib import guide, pipelines, reference, runtimes, tasks, uploads, webhooks
+from chalicelib import batches, guide, pipelines, reference, runtimes, tasks, uploads, webhooks
 from chalicelib.problems import explain_chalice
 from chalicelib.tracing import capture_sampled
 
 logger = Logger()
 app = Chalice(app_name="darkroom", configure_logs=False)
 app.register_middleware(explain_chalice, "http")
-for blueprint in (guide, tasks, pipelines, uploads, runtimes, webhooks, reference):
+for blueprint in (guide, tasks, pipelines, batches, uploads, runtimes, webhooks, reference):
     app.register_blueprint(blueprint.routes)
 
 

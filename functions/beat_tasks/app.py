@@ -1,4 +1,4 @@
-"""Tells waiting state machines that their tasks are alive. Runs every minute."""
+"""Tells waiting state machines that their tasks are alive, and cancels tasks that none waits for. Every minute."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.clients import client
 from darkroom.aws.executions import StepFunctionsBeats
+from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.aws.task_tokens import waiting_tasks
 from darkroom.heartbeats import beat_all
 from darkroom.models import now
@@ -15,6 +16,7 @@ from darkroom.settings import TableSettings
 logger = Logger()
 tracer = Tracer()
 table = TableSettings.from_environment().tasks_table
+store = DynamoTaskStore(client("dynamodb"), table)
 beats = StepFunctionsBeats(client("stepfunctions"))
 
 
@@ -23,6 +25,6 @@ beats = StepFunctionsBeats(client("stepfunctions"))
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Tell once."""
     del event, context
-    told = beat_all(waiting_tasks(client("dynamodb"), table), beats, now())
-    logger.info("tasks_beat", extra={"told": told})
-    return {"told": told}
+    made = beat_all(waiting_tasks(client("dynamodb"), table), beats, store, now())
+    logger.info("tasks_beat", extra={"told": len(made.told), "orphans": made.orphans})
+    return {"told": len(made.told), "orphans": len(made.orphans)}

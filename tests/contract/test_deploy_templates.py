@@ -76,11 +76,10 @@ def test_parameters_are_the_templates_and_none_is_missing(stack: str, file: str)
     assert set() == {name for name, it in parameters.items() if "Default" not in it} - given
 
 
-@pytest.mark.parametrize(
-    "model", ["plain.safetensors", "my model (1).safetensors", 'say "hi" it\'s.ckpt', "back\\slash"]
-)
-def test_sam_reads_a_parameter_as_it_was_given(model: str) -> None:
-    given = guide("runtime")
+@pytest.mark.parametrize("text", ["plain", "R-ESRGAN 4x+,Lanczos", 'say "hi" it\'s', "back\\slash", ""])
+def test_sam_reads_a_parameter_as_it_was_given(text: str) -> None:
+    model = "my model (1).safetensors"
+    given = guide("runtime") | {"parameters": {"runtime": {"Upscalers": text}}}
     given["modelsRuntime"][0] |= {"modelFilename": model, "owners": ["key1", "key2"], "outputPrefix": "team-a"}
     steps = Deployment(check_config(given), "us-west-2", ROOT, Path()).steps()
     (deploy,) = (
@@ -94,6 +93,7 @@ def test_sam_reads_a_parameter_as_it_was_given(model: str) -> None:
     )
     assert {
         "ModelFilename": model,
+        "Upscalers": text,
         "Owners": "key1,key2",
         "OutputPrefix": "team-a",
         "TaskTypes": "",

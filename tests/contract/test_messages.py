@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from darkroom.answers import summarize
+from darkroom.batch_events import BatchEvent, BatchEventType
 from darkroom.callbacks import Callback
 from darkroom.deliveries import WebhookFailed
 from darkroom.documents import Document
@@ -30,6 +31,7 @@ DETAILS: dict[str, tuple[str, type[BaseModel]]] = {
         name: ("step-event.v1", StepEvent) if name.startswith("Step") else ("pipeline-event.v1", PipelineEvent)
         for name in PipelineEventType
     },
+    **dict.fromkeys(BatchEventType, ("batch-event.v1", BatchEvent)),
 }
 """The schema and the model of each event on the bus, by its `detail-type`."""
 

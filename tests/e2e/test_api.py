@@ -129,12 +129,26 @@ async def test_an_upload_is_an_input_and_no_other_keys(user: User) -> None:
 
 
 async def test_a_pipelines_step_cannot_name_another_owners_upload_whichever_way_the_name_comes(user: User) -> None:
-    bucket = user.cloud.stack.outputs["OutputS3Bucket"]
-    content = {"image": "${inputs.image}", "upscaler_1": "Lanczos"}
-    step = {"id": "up", "runtime": "sdruntime", "type": "extra-single-image", "content": content}
-    document = {"inputs": {"image": f"s3://{bucket}/uploads/somebody/1/a.png"}, "steps": [step]}
+    foreign = f"s3://{user.cloud.stack.outputs['OutputS3Bucket']}/uploads/somebody/1/a.png"
 
-    _, pipeline, _ = await user.call("POST", "/v1/pipelines", document, with_key(user, Prefer="wait=20"))
+    def document(image: str, /, **inputs: Any) -> dict[str, Any]:
+        step = {"id": "up", "runtime": "sdruntime", "type": "extra-single-image"}
+        return {"inputs": inputs, "steps": [step | {"content": {"image": image, "upscaler_1": "Lanczos"}}]}
+
+    for body, path in (
+        (document(foreign), "steps[0].content.image"),
+        (document("${inputs.image}", image=foreign), "inputs.image"),
+    ):
+        for method, route in (
+            ("POST", "/v1/pipelines"),
+            ("POST", "/v1/pipelines:validate"),
+            ("PUT", "/v1/pipeline-definitions/foreign"),
+        ):
+            status, problem, _ = await user.call(method, route, body)
+            assert (status, [it["field"] for it in problem["errors"]]) == (400, [path]), route
+
+    put_together = document(foreign.replace("somebody", "${inputs.who}"), who="somebody")
+    _, pipeline, _ = await user.call("POST", "/v1/pipelines", put_together, with_key(user, Prefer="wait=20"))
 
     assert pipeline["status"] == "failed", pipeline
     assert "another owner" in str(pipeline["error"])

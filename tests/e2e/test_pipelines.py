@@ -21,7 +21,7 @@ from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.documents import read_document
 from darkroom.messages import TaskMessage
 from darkroom.models import JsonObject
-from darkroom.pipelines import PipelineKey
+from darkroom.pipelines import Pipeline, PipelineKey
 from darkroom.tasks import Task
 from darkroom_cli.main import app
 from darkroom_local.demo.inputs import picture
@@ -30,6 +30,7 @@ from darkroom_local.loopback import LoopbackServer
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 TEXT = {"prompt": "a lighthouse", "steps": 2}
+SLOW = TEXT | {"steps": 150, "n_iter": 30}
 MISSING = TEXT | {"alwayson_scripts": {"sd_model_checkpoint": "missing.safetensors"}}
 
 
@@ -100,6 +101,11 @@ class Pipelines:
             return found if found["status"] in statuses else None
 
         return await eventually(look, f"{arn} to be {statuses}", 60)
+
+    def arn_of(self, pipeline: Pipeline) -> str:
+        """The execution of a pipeline's present run."""
+        machine = str(self.stack.outputs["PipelineStateMachineArn"])
+        return f"{machine.replace(':stateMachine:', ':execution:')}:{pipeline.execution_name}"
 
     async def start(self, machine: str, input_: Any) -> tuple[str, str]:
         name = f"e2e-{uuid4().hex[:10]}"
@@ -174,7 +180,7 @@ async def test_a_failing_step_is_tried_again_and_the_pipeline_goes_on_without_it
 async def test_a_failed_step_cancels_its_siblings(pipelines: Pipelines) -> None:
     id_ = await pipelines.submit(
         step("draft"),
-        step("slow", content=TEXT | {"steps": 150, "n_iter": 30}, needs=["draft"]),
+        step("slow", content=SLOW, needs=["draft"]),
         upscale("breaks", "${draft.images[7]}"),
     )
 
@@ -187,7 +193,7 @@ async def test_a_failed_step_cancels_its_siblings(pipelines: Pipelines) -> None:
 
 
 async def test_a_stopped_execution_cancels_its_running_tasks(pipelines: Pipelines) -> None:
-    document = {"steps": [step("slow", content=TEXT | {"steps": 150, "n_iter": 30}, foreach=[1, 2])]}
+    document = {"steps": [step("slow", content=SLOW, foreach=[1, 2])]}
     name, arn = await pipelines.start("PipelineStateMachineArn", document)
     await pipelines.runs(name, "account")
 
@@ -202,7 +208,7 @@ async def test_a_stopped_execution_cancels_its_running_tasks(pipelines: Pipeline
 async def test_a_cancelled_pipeline_cancels_its_tasks_and_its_execution_ends_as_cancelled(
     pipelines: Pipelines,
 ) -> None:
-    id_ = await pipelines.submit(step("slow", content=TEXT | {"steps": 150, "n_iter": 30}))
+    id_ = await pipelines.submit(step("slow", content=SLOW))
     await pipelines.runs(id_)
 
     status, body, _ = await pipelines.user.call("POST", f"/v1/pipelines/{id_}/cancel")
@@ -211,18 +217,58 @@ async def test_a_cancelled_pipeline_cancels_its_tasks_and_its_execution_ends_as_
     await pipelines.has_no_orphans(id_)
     pipeline = pipelines.store.get(PipelineKey(pipelines.owner, id_))
     assert pipeline is not None
-    arn = pipelines.stack.outputs["PipelineStateMachineArn"].replace(":stateMachine:", ":execution:")
-    ended = await pipelines.execution(f"{arn}:{pipeline.execution_name}", "FAILED")
+    ended = await pipelines.execution(pipelines.arn_of(pipeline), "FAILED")
     assert ended["error"] == "PipelineCancelled"
 
 
-async def test_a_task_that_takes_too_long_is_cancelled_and_fails_its_step(pipelines: Pipelines) -> None:
-    id_ = await pipelines.submit(step("slow", content=TEXT | {"steps": 150, "n_iter": 30}, timeout_seconds=2))
+async def test_a_task_that_takes_too_long_is_cancelled_and_tried_again_before_its_step_fails(
+    pipelines: Pipelines,
+) -> None:
+    twice = {"max_attempts": 2, "backoff_seconds": 0, "on": ["timeout"]}
+    id_ = await pipelines.submit(step("slow", content=SLOW, timeout_seconds=2, retry=twice))
 
     body = await pipelines.ends(id_)
 
     assert (body["status"], body["error"]["type"]) == ("failed", "timeout")
+    assert [it.attempt for it in pipelines.store.assignments(PipelineKey(pipelines.owner, id_))] == [2]
     await pipelines.has_no_orphans(id_)
+
+
+async def test_a_pipeline_past_its_deadline_fails_and_takes_its_tasks_along(pipelines: Pipelines) -> None:
+    id_ = await pipelines.submit(
+        step("slow", content=SLOW, on_failure="continue"),
+        step("each", content=SLOW, foreach=[1]),
+        deadline_seconds=3,
+    )
+
+    body = await pipelines.ends(id_)
+
+    assert (body["status"], body["error"]["type"]) == ("failed", "deadline")
+    await pipelines.has_no_orphans(id_)
+    assert {task.status.value for task in pipelines.assigned(id_)} <= {"cancelled", "expired"}
+    pipeline = pipelines.store.get(PipelineKey(pipelines.owner, id_))
+    assert pipeline is not None
+    assert (await pipelines.execution(pipelines.arn_of(pipeline), "FAILED"))["cause"].startswith("deadline")
+
+
+async def test_executions_that_are_stopped_at_any_moment_leave_no_task_behind(pipelines: Pipelines) -> None:
+    """Before the first state, while functions start tasks, while tasks run: whatever they come upon."""
+    document = {"steps": [step("a", content=SLOW), step("b", content=SLOW, foreach=[1, 2])]}
+
+    async def start_and_stop(seconds: float) -> str:
+        name, arn = await pipelines.start("PipelineStateMachineArn", document)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(pipelines.states.stop_execution, executionArn=arn)
+        return name
+
+    names = await asyncio.gather(*(start_and_stop(moment) for moment in (0, 0.15, 0.4, 0.8, 1.4)))
+
+    for name in names:
+        if (
+            pipelines.store.get(PipelineKey("account", name)) is not None
+        ):  # else it was stopped before its first state
+            assert (await pipelines.ends(name))["status"] == "cancelled"
+            await pipelines.has_no_orphans(name, "account")
 
 
 async def test_a_failed_pipeline_goes_on_from_its_failed_step_when_it_is_retried(
@@ -254,7 +300,7 @@ async def test_an_execution_of_the_same_document_is_listed(pipelines: Pipelines)
 
 async def test_a_dead_letter_fails_the_step(pipelines: Pipelines) -> None:
     """As where every agent died at it: its message arrives in the dead letters, and no lease holds any more."""
-    id_ = await pipelines.submit(step("draft", content=TEXT | {"steps": 150, "n_iter": 30}))
+    id_ = await pipelines.submit(step("draft", content=SLOW))
     (task,) = await pipelines.runs(id_)
     pipelines.tasks.apply(task.key, tasks.release(task.started_at or task.created_at, task.attempt))
     sqs, url = pipelines.stack.client("sqs"), pipelines.user.registered()["agent"]["DARKROOM_QUEUE_URL"]
@@ -305,7 +351,7 @@ async def test_run_task_runs_one_task_and_ends_as_it_does(pipelines: Pipelines) 
     _, succeeds = await pipelines.start("RunTaskStateMachineArn", task)
     _, fails = await pipelines.start("RunTaskStateMachineArn", task | {"content": MISSING})
     _, wrong = await pipelines.start("RunTaskStateMachineArn", task | {"runtime": "typo"})
-    slow = task | {"content": TEXT | {"steps": 150, "n_iter": 30}}
+    slow = task | {"content": SLOW}
     _, late = await pipelines.start("RunTaskStateMachineArn", slow | {"timeout_seconds": 2})
 
     output = json.loads((await pipelines.execution(succeeds, "SUCCEEDED"))["output"])

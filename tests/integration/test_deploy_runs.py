@@ -221,6 +221,22 @@ def test_an_output_that_is_not_there_stops_the_run(tools: Tools) -> None:
         run(list(deployment(TWO).steps()))
 
 
+def test_a_network_without_a_subnet_for_nodes_stops_the_run_before_anything_is_made_in_it(tools: Tools) -> None:
+    tools.answer(("describe-subnets", 0, ""))
+    with pytest.raises(StepError, match="it should have told SUBNET, and told nothing"):
+        run(list(deployment(TWO).steps()))
+    assert not [call for call in tools.calls if "sdoneksStack-operations" in call]
+
+
+@pytest.mark.parametrize("remove", [False, True])
+def test_the_users_own_kubectl_context_is_left_alone(tools: Tools, *, remove: bool) -> None:
+    names = Names("sdoneks", "us-west-2")
+    run(list(Removal(names, [], [("a", "b")]).steps() if remove else deployment(TWO).steps()))
+    using = [call for call in tools.calls if call[0] in {"helm", "kubectl"} or "update-kubeconfig" in call]
+    assert len(using) > 2
+    assert [[".darkroom/sdoneks/kubeconfig"]] * len(using) == [_value(call, "--kubeconfig") for call in using]
+
+
 def test_a_tool_that_is_not_there_is_told() -> None:
     with pytest.raises(StepError, match="No such file"):
         run([Step("Try", (command("no-such-tool-anywhere"),))])
@@ -267,7 +283,11 @@ def test_a_removal_takes_a_refusal_for_no_sign_that_something_is_gone(tools: Too
 def test_instances_end_before_karpenter_goes(tools: Tools) -> None:
     run(list(Removal(Names("sdoneks", "us-west-2"), read_components(ROOT / "charts"), [("a", "b")]).steps()))
     order = [call[0] + " " + call[1] + " " + call[2] for call in tools.calls if call[0] in {"helm", "kubectl"}]
-    assert ["helm uninstall a", "kubectl --context sdoneksStack", "helm uninstall dcgm-exporter"] == order[:3]
+    assert [
+        "helm uninstall a",
+        "kubectl --kubeconfig .darkroom/sdoneks/kubeconfig",
+        "helm uninstall dcgm-exporter",
+    ] == order[:3]
     assert "helm uninstall karpenter-crd" == order[-1]
 
 

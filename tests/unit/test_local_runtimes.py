@@ -21,7 +21,9 @@ def test_runtimes_with_a_preview_need_nothing_and_others_an_address() -> None:
 @pytest.mark.parametrize(
     ("urls", "types", "words"),
     [
-        pytest.param({}, {"mine": "http"}, "mine: there is no preview of runtimes of type http", id="no preview"),
+        pytest.param(
+            {}, {"mine": "http"}, "mine: there is no preview of type http: --runtime-url mine=", id="no preview"
+        ),
         pytest.param(
             {"comfy": "http://a"},
             {"sdruntime": "sdwebui"},

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.documents import bind_inputs, read_document
 from darkroom.errors import InvalidRequestError
-from darkroom.inspections import check_document
+from darkroom.inspections import check_document, find_foreign_links
 from darkroom.references import Reference, ReferenceFailedError, resolve
 from darkroom.runtimes import Runtime, RuntimeType
 
@@ -139,6 +139,38 @@ def test_a_wrong_form_is_told_by_its_path(change: dict[str, Any], path: str) -> 
         read_document(change)
 
     assert [fault.field for fault in caught.value.fields] == [path]
+
+
+@pytest.mark.parametrize(
+    ("link", "found"),
+    [
+        pytest.param("s3://bucket/uploads/other/1/a.png", True, id="of another owner"),
+        pytest.param("s3://bucket/uploads/owner/1/a.png", False, id="of one's own"),
+        pytest.param("s3://bucket/.requests/x.json", True, id="a request"),
+        pytest.param("s3://elsewhere/uploads/other/1/a.png", False, id="of another bucket"),
+    ],
+)
+def test_links_to_others_files_are_found_wherever_the_document_says_them(link: str, *, found: bool) -> None:
+    document = read_document(
+        {
+            "inputs": {"picture": {"type": "image", "default": link}, "list": [{"url": link}]},
+            "steps": [upscale(link), step("c", foreach=[link]), step("d", content=TEXT | {"x": [{"y": link}]})],
+        }
+    )
+
+    faults = [fault.field for fault in find_foreign_links(document, "bucket", "owner")]
+
+    places = ["steps[0].content.image", "steps[1].foreach[0]", "steps[2].content.x[0].y"]
+    places += ["inputs.picture", "inputs.list[0].url"]
+    assert faults == (places if found else [])
+
+
+def test_a_link_that_a_reference_is_part_of_is_looked_at_when_it_is_known() -> None:
+    document = read_document(
+        {"inputs": {"who": "x"}, "steps": [upscale("s3://bucket/uploads/${inputs.who}/1/a.png")]}
+    )
+
+    assert list(find_foreign_links(document, "bucket", "owner")) == []
 
 
 def test_every_fault_is_told_at_once() -> None:

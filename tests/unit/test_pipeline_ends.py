@@ -16,6 +16,7 @@ from darkroom.pipeline_notices import pipeline_notice
 from darkroom.pipeline_states import ticket
 from darkroom.pipelines import End, Pipeline, PipelineStatus, StepRecord, StepStatus
 from darkroom.tasks import Task, TaskStatus
+from darkroom.testing import InMemoryTaskStore
 
 STEP = {"id": "a", "runtime": "sdruntime", "type": "text-to-image", "content": {"prompt": "a dog", "steps": 4}}
 
@@ -180,8 +181,9 @@ class Beaten:
     def __init__(self) -> None:
         self.tokens: list[str] = []
 
-    def beat(self, token: str) -> None:
+    def beat(self, token: str) -> bool:
         self.tokens.append(token)
+        return token != "unknown"
 
 
 def test_a_waiting_task_and_a_held_one_are_alive_and_a_silent_or_ended_one_is_not() -> None:
@@ -193,5 +195,28 @@ def test_a_waiting_task_and_a_held_one_are_alive_and_a_silent_or_ended_one_is_no
     other = task.model_copy(update={"task_token": None})
     beaten = Beaten()
 
-    assert beat_all([task, held, silent, over, other], beaten, now()) == 2
+    made = beat_all([task, held, silent, over, other], beaten, InMemoryTaskStore(), now())
+
     assert beaten.tokens == ["t", "held"]
+    assert (len(made.told), made.orphans) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [
+        pytest.param(timedelta(minutes=6), TaskStatus.CANCELLED, id="nobody waits for it"),
+        pytest.param(timedelta(minutes=4), TaskStatus.QUEUED, id="its state may not wait yet"),
+    ],
+)
+def test_a_task_that_no_state_machine_waits_for_is_cancelled_once_it_is_no_child(
+    age: timedelta, status: TaskStatus
+) -> None:
+    world = World()
+    _, task = running(world)
+    orphan = task.model_copy(update={"task_token": "unknown"})
+
+    beat_all([orphan], Beaten(), world.tasks, task.created_at + age)
+
+    found = world.tasks.get(task.key)
+    assert found is not None
+    assert found.status is status

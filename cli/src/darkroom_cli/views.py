@@ -32,7 +32,7 @@ def task_table(tasks: Sequence[Task]) -> Table:
     table.add_column("", overflow="ellipsis")
     for task in tasks:
         remark = Text(_remark(task), "dim", no_wrap=True, overflow="ellipsis")
-        table.add_row(_local(task.created_at), task.type, status(task), task.id, task.runtime or "", remark)
+        table.add_row(local_time(task.created_at), task.type, status(task), task.id, task.runtime or "", remark)
     return table
 
 
@@ -81,7 +81,7 @@ def _facts(task: Task) -> list[tuple[str, str | Text]]:
         facts.append(("error", Text(f"{task.error.type}: {task.error.message}", "red")))
     facts += [(name, value) for name in ("runtime", "model") if (value := getattr(task, name))]
     moments = ("created_at", "started_at", "finished_at", "expires_at")
-    facts += [(name.removesuffix("_at"), _local(value)) for name in moments if (value := getattr(task, name))]
+    facts += [(name.removesuffix("_at"), local_time(value)) for name in moments if (value := getattr(task, name))]
     timings = {name: value for name, value in (task.timings or {}).items() if isinstance(value, int | float)}
     if timings:
         facts.append(("timings", ", ".join(f"{name} {duration(value)}" for name, value in timings.items())))
@@ -131,5 +131,6 @@ def _model(runtime: Runtime) -> str:
     return (runtime.model or "") + (", …" if runtime.dynamic_model else "")
 
 
-def _local(moment: datetime | None) -> str:
+def local_time(moment: datetime | None) -> str:
+    """A moment as the terminal's clock has it, to the second."""
     return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

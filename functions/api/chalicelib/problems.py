@@ -37,6 +37,9 @@ KINDS: Mapping[type[errors.RequestError], tuple[HTTPStatus, str]] = {
     errors.DefinitionNotFoundError: (HTTPStatus.NOT_FOUND, "definition-not-found"),
     errors.PipelineConflictError: (HTTPStatus.CONFLICT, "pipeline-conflict"),
     errors.PipelineStateError: (HTTPStatus.CONFLICT, "pipeline-state"),
+    errors.BatchNotFoundError: (HTTPStatus.NOT_FOUND, "batch-not-found"),
+    errors.BatchConflictError: (HTTPStatus.CONFLICT, "batch-conflict"),
+    errors.BatchStateError: (HTTPStatus.CONFLICT, "batch-state"),
 }
 
 _BUSY = frozenset(

@@ -1,9 +1,9 @@
 """A process that has imported what most processes of the local cloud need, and forks one for each that is ordered.
 
 `darkroom_local.processes` runs it as `python -m darkroom_local.launcher MODULE…` with a socket as standard input,
-and sends orders: the length of a JSON object (`module`, `arguments`, `environment`, `folder`) together with two pipes,
-one for the new process's output, one that gets its process id and, when it has ended, its exit code; then the
-object. The new process is `python -m MODULE ARGUMENT…` in its folder; all it finds there before is what was imported.
+and sends orders: the length of a JSON object (`module`, `arguments`, `environment`, `folder`) together with two
+pipes, one for the process's output, one that gets its process id and, when it has ended, its exit code; then the
+object. The new process is `python -m MODULE ARGUMENT…` in its folder, with the imported modules in its memory.
 
 This process ends when nobody can order any more, however the local cloud died; then the kernel kills those that it
 forked (prctl(2), `PR_SET_PDEATHSIG`). Where there is no prctl, forks of such a process are not safe either: there

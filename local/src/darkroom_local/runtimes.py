@@ -130,4 +130,6 @@ def _check(runtimes: Mapping[str, Runtime], urls: Mapping[str, str]) -> None:
                 f"{name}={type_}: no adapter for runtimes of this type is installed; there is: {known}"
             )
         if type_ not in _PREVIEWED and name not in urls:
-            raise ValueError(f"{name}: there is no preview of runtimes of type {type_}; say where yours answers")
+            raise ValueError(
+                f"{name}: there is no preview of type {type_}: --runtime-url {name}=… says where yours answers"
+            )

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from itertools import combinations
 
 import pytest
 
@@ -40,6 +41,30 @@ def test_the_lines_as_printed_do_not_add_up_to_the_headline_and_each_correction_
     corrected = [line for line in GUIDE.lines if line.counted is not None]
     assert GUIDE.headline - GUIDE.printed_total == sum(line.in_headline - line.printed for line in corrected)
     assert all(line.why for line in corrected)
+
+
+def test_nothing_simpler_than_the_two_corrections_reaches_the_headline() -> None:
+    slips = [(line, line.what, amount) for line in GUIDE.lines for amount in (-line.printed, line.printed)]
+    slips += [
+        (line, line.what, cents(line.quantity * line.price) - line.printed)
+        for line in GUIDE.lines
+        if line.service == "Amazon SNS"
+    ]
+    missing = GUIDE.headline - GUIDE.printed_total
+    assert [] == [slip for slip in slips if slip[2] == missing]
+    pairs = {
+        frozenset((one[0].service, other[0].service))
+        for one, other in combinations(slips, 2)
+        if one[0] is not other[0] and one[2] + other[2] == missing
+    }
+    assert {frozenset({"AWS Lambda", "Amazon SNS"}), frozenset({"Amazon SQS", "Amazon SNS"})} == pairs
+
+
+def test_without_one_lambda_line_the_headline_is_the_sum_of_printed_or_of_unrounded_amounts() -> None:
+    duration, requests = (line for line in GUIDE.lines if line.service == "AWS Lambda")
+    exact = sum((line.quantity * line.price for line in GUIDE.lines), D(0))
+    assert GUIDE.headline == sum((line.in_headline for line in GUIDE.lines if line is not requests), D(0))
+    assert GUIDE.headline == cents(exact - duration.quantity * duration.price)
 
 
 @pytest.mark.parametrize("line", [line for line in GUIDE.lines if line.printed not in {D("0.50"), D("0.68")}])

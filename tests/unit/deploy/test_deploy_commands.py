@@ -51,7 +51,11 @@ def test_a_dry_run_writes_the_guides_configuration_and_prints_a_script(repositor
     (runtime,) = config.models_runtime
     assert ("sdruntime", "default", "sdwebui") == (runtime.name, runtime.namespace, runtime.type)
     assert "snap-0123456789" == runtime.values["karpenter"]["nodeTemplate"]["dataVolume"]["snapshotID"]
-    assert result.stdout.startswith("#!/usr/bin/env bash\nset -euo pipefail")
+    assert result.stdout.startswith(
+        "#!/usr/bin/env bash\n"
+        "# Deploys sdoneksStack in us-west-2, account 123456789012. Run it in this folder.\n"
+        "set -euo pipefail\n"
+    )
     assert "image-cache" not in result.stdout
     assert (repository / ".darkroom/sdoneks/sdruntime.values.yaml").is_file()
     assert "make it in us-west-2" in result.stderr, "what is missing is told, and does not stop a dry run"
@@ -151,7 +155,7 @@ def test_status_shows_stacks_and_queues_and_forgotten_runtimes() -> None:
     (runtime,) = told["runtimes"]
     assert ("old", "art", 0, 0) == (runtime["name"], runtime["namespace"], runtime["waiting"], runtime["at_work"])
     removal = darkroom("destroy", "-R", "us-west-2", "--dry-run")
-    assert "helm uninstall old --kube-context sdoneksStack --namespace art" in removal.stdout
+    assert "helm uninstall old --kubeconfig .darkroom/sdoneks/kubeconfig --namespace art" in removal.stdout
     assert "sdoneksStack-cluster" in removal.stdout
 
 

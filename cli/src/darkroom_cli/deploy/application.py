@@ -46,7 +46,7 @@ class Wanted:
 def deploy(session: Session, wanted: Wanted, options: Options, *, dry_run: bool, skip_tools: bool) -> None:
     """Deploy, or print how."""
     work = Workplace.find(wanted.region, wanted.config)
-    known = _identify(session, work, needed=not dry_run)
+    account = _identify(session, work, needed=not dry_run)
     if not wanted.config.exists():
         work.write_new(options)
         options = Options()
@@ -54,11 +54,11 @@ def deploy(session: Session, wanted: Wanted, options: Options, *, dry_run: bool,
     deployment = work.deployment(work.read(options))
     tools = [tool for tool in TOOLS if tool != "docker" or any(map(wants_agent, deployment.config.models_runtime))]
     checks = [] if skip_tools else list(check_tools(tools))
-    if known:
+    if account:
         checks += AccountChecks(deployment.config, deployment.names, work.aws().client).run()
     _report(session, checks)
     if dry_run:
-        _print(session, deployment.steps())
+        _print(session, deployment.steps(), f"Deploys {_place(deployment.names, account)}")
         return
     if any(check.state == "missing" for check in checks):
         raise ConfigurationError("Something is missing.", hint="Mend what is marked, and run the same again.")
@@ -69,7 +69,7 @@ def deploy(session: Session, wanted: Wanted, options: Options, *, dry_run: bool,
 def destroy(session: Session, wanted: Wanted, runtime_name: str | None, *, dry_run: bool, ask: bool) -> None:
     """Remove a deployment, or one of its runtimes, or print how."""
     work, names = wanted.find()
-    work.account()
+    account = work.account()
     with explained_aws():
         found = list(Inventory(names, work.aws().client).runtimes())
     chosen = [runtime for runtime in found if runtime_name in {None, runtime.name}]
@@ -78,8 +78,9 @@ def destroy(session: Session, wanted: Wanted, runtime_name: str | None, *, dry_r
     components = read_components(work.source / "charts")
     removal = Removal(names, components, [(runtime.name, runtime.namespace) for runtime in chosen])
     steps = list(removal.runtime_steps() if runtime_name else removal.steps())
+    what = f"the runtime {runtime_name}" if runtime_name else names.control_plane
     if dry_run:
-        _print(session, steps)
+        _print(session, steps, f"Removes {'a runtime of ' * bool(runtime_name)}{_place(names, account)}")
         return
     for runtime in chosen:
         if runtime.waiting or runtime.at_work:
@@ -88,7 +89,6 @@ def destroy(session: Session, wanted: Wanted, runtime_name: str | None, *, dry_r
             )
     if not runtime_name:
         session.say("Removed for good: " + ", ".join(REMOVED) + ".\nKept: " + ", ".join(KEPT) + ".")
-    what = f"the runtime {runtime_name}" if runtime_name else names.control_plane
     if (
         ask
         and typer.prompt(f"Type {names.deployment} to remove {what} in {names.region}", err=True)
@@ -130,16 +130,21 @@ def validate(session: Session, file: Path) -> None:
     session.give_lines([f"{file} is right: {config.stack_name} with {names}"])
 
 
-def _identify(session: Session, work: Workplace, *, needed: bool) -> bool:
-    """Whether there are credentials; a dry run goes on without."""
+def _identify(session: Session, work: Workplace, *, needed: bool) -> str:
+    """The account; empty where there are no credentials, without which a dry run goes on."""
     try:
-        session.say(f"account {work.account()}, region {work.region}")
+        account = work.account()
     except AwsError as error:
         if needed:
             raise
         session.say(f"[yellow]![/] the account is not checked: {error}")
-        return False
-    return True
+        return ""
+    session.say(f"account {account}, region {work.region}")
+    return account
+
+
+def _place(names: Names, account: str) -> str:
+    return f"{names.control_plane} in {names.region}, account {account or 'not known'}"
 
 
 def _report(session: Session, checks: Iterable[Check]) -> None:
@@ -150,11 +155,11 @@ def _report(session: Session, checks: Iterable[Check]) -> None:
         session.err.print(check.what + remedy, markup=False, soft_wrap=True)
 
 
-def _print(session: Session, steps: Iterable[Step]) -> None:
+def _print(session: Session, steps: Iterable[Step], about: str) -> None:
     if session.json:
         session.give_json({"steps": [{"title": step.title, "lines": list(step.lines())} for step in steps]})
     else:
-        session.give_lines([write_script(steps).rstrip()])
+        session.give_lines([write_script(steps, about).rstrip()])
 
 
 def _finish(session: Session, work: Workplace, deployment: Deployment) -> None:

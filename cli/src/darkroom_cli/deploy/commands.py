@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom_cli.deploy.names import Names
 from darkroom_cli.settings import PROGRAMS
 
 _VARIABLE = re.compile("\0([A-Z][A-Z0-9_]*)\0")
@@ -87,6 +88,14 @@ def read_output(region: str, stack: str, key: str, into: str) -> Command:
     )
 
 
+def reach_cluster(names: Names) -> Command:
+    """The command that lets helm and kubectl reach the cluster, by the variables CLUSTER_NAME and ACCESS_ROLE."""
+    return command(
+        *("aws", "eks", "update-kubeconfig", "--region", names.region, "--name", variable("CLUSTER_NAME")),
+        *("--role-arn", variable("ACCESS_ROLE"), "--kubeconfig", names.kubeconfig, "--alias", names.cluster),
+    )
+
+
 def quote(argument: str) -> str:
     """An argument as a shell takes it; its variables stay variables, and must have values."""
     if not _VARIABLE.search(argument):
@@ -95,10 +104,14 @@ def quote(argument: str) -> str:
     return '"' + _VARIABLE.sub(r"${\1:?}", escaped) + '"'
 
 
-def write_script(steps: Iterable[Step]) -> str:
-    """The steps as a shell script, to be run where it was written: its paths begin there."""
+def write_script(steps: Iterable[Step], about: str = "") -> str:
+    """The steps as a shell script, to be run where it was written: its paths begin there.
+
+    `about` says what it is for.
+    """
     here = Path.cwd()
     programs = f"$PWD/{PROGRAMS.relative_to(here)}" if PROGRAMS.is_relative_to(here) else str(PROGRAMS)
-    head = ["#!/usr/bin/env bash", "set -euo pipefail", f'export PATH="$PATH:{programs}" # darkroom and sam']
+    told = [f"# {about}. Run it in this folder."] if about else []
+    head = ["#!/usr/bin/env bash", *told, "set -euo pipefail", f'export PATH="$PATH:{programs}" # darkroom and sam']
     parts = ["\n".join(head), *("\n".join(step.lines()) for step in steps)]
     return "\n\n".join(parts) + "\n"

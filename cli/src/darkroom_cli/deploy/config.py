@@ -22,6 +22,7 @@ SAMPLED = frozenset({RuntimeType.SDWEBUI, RuntimeType.COMFYUI})
 
 RuntimeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,47}[a-z0-9])?$")]
 StackName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,99}$")]
+ModelFilename = Annotated[str, Field(pattern=r'^[^"\\]+$')]
 KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")]
 OutputPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_*]([A-Za-z0-9!_.*'() /-]*[A-Za-z0-9!_.*'()-])?$")]
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:s3:::.+$")]
@@ -71,7 +72,7 @@ class _Runtime(Values):
     """Its kind: sdwebui, comfyui, http (a server of your own), or that of your own adapter (docs/runtimes.md)."""
     task_types: Annotated[list[TaskType], Field(min_length=1)] | None = None
     """The types of tasks that it takes, where those are not all that its kind can do."""
-    model_filename: Annotated[str, Field(min_length=1)] | None = None
+    model_filename: ModelFilename | None = None
     """SD WebUI: the checkpoint to serve (static) or to start with (dynamic). No two are the same."""
     dynamic_model: bool = False
     """SD WebUI: load the checkpoint that a task asks for."""

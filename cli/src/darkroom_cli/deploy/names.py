@@ -1,6 +1,7 @@
 """What a deployment's parts are called."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from darkroom.runtime_stacks import stack_name
 
@@ -24,8 +25,18 @@ class Names:
 
     @property
     def cluster(self) -> str:
-        """The EKS cluster, and the context of kubectl."""
+        """The EKS cluster."""
         return self.control_plane
+
+    @property
+    def folder(self) -> Path:
+        """Where the deployment's files are, in the folder from which it is deployed."""
+        return Path(".darkroom") / self.deployment
+
+    @property
+    def kubeconfig(self) -> str:
+        """How helm and kubectl reach the cluster. The user's own file, and what it points to, stay as they are."""
+        return str(self.folder / "kubeconfig")
 
     @property
     def cluster_stack(self) -> str:

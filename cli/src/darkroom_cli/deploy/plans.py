@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom_cli.deploy.agent_image import AgentImage
-from darkroom_cli.deploy.commands import Command, Step, aws, command, read_output, variable
+from darkroom_cli.deploy.commands import Command, Step, aws, command, reach_cluster, read_output, variable
 from darkroom_cli.deploy.components import Component, read_components
 from darkroom_cli.deploy.config import Config
 from darkroom_cli.deploy.images import cache_size, cached_images, wants_agent
@@ -98,17 +98,7 @@ class Deployment:
                 self.output(names.cluster_stack, "AccessRoleArn", "ACCESS_ROLE"),
                 self.output(names.cluster_stack, "KarpenterNodeRoleName", "NODE_ROLE"),
                 self.output(names.cluster_stack, "KarpenterInterruptionQueueName", "INTERRUPTION_QUEUE"),
-                aws(
-                    self.region,
-                    "eks",
-                    "update-kubeconfig",
-                    "--name",
-                    variable("CLUSTER_NAME"),
-                    "--role-arn",
-                    variable("ACCESS_ROLE"),
-                    "--alias",
-                    names.cluster,
-                ),
+                reach_cluster(names),
             ),
             note="About 20 minutes the first time.",
         )
@@ -122,7 +112,7 @@ class Deployment:
             (
                 command(
                     *("helm", "upgrade", "--install", component.name, component.chart, *where),
-                    *("--version", component.version, "--kube-context", self.names.cluster),
+                    *("--version", component.version, "--kubeconfig", self.names.kubeconfig),
                     *("--namespace", component.namespace, "--create-namespace", *values, *settings),
                     *([] if component.crds else ["--skip-crds"]),
                     *("--wait", "--timeout", "10m"),
@@ -132,10 +122,8 @@ class Deployment:
 
     def _images(self) -> Iterator[Step]:
         names = self.names
-        subnet = (
-            *(self.region, "ec2", "describe-subnets", "--output", "text"),
-            *("--filters", f"Name=tag:karpenter.sh/discovery,Values={variable('CLUSTER_NAME')}"),
-        )
+        tagged = f"Name=tag:karpenter.sh/discovery,Values={variable('CLUSTER_NAME')}"
+        subnets = (self.region, "ec2", "describe-subnets", "--output", "text")
         parameters = {
             "ClusterName": variable("CLUSTER_NAME"),
             "VpcId": variable("VPC"),
@@ -145,12 +133,13 @@ class Deployment:
         yield Step(
             "Deploy the state machines of operations",
             (
-                aws(*subnet, "--query", "Subnets[0].VpcId", into="VPC"),
-                aws(*subnet, "--query", "Subnets[0].SubnetId", into="SUBNET"),
+                aws(*subnets, "--filters", tagged, "--query", "Subnets[0].SubnetId || ''", into="SUBNET"),
+                aws(*subnets, "--subnet-ids", variable("SUBNET"), "--query", "Subnets[0].VpcId", into="VPC"),
                 self._sam_deploy(
                     self.source / "sam/operations.yaml", names.operations_stack, "CAPABILITY_NAMED_IAM", parameters
                 ),
             ),
+            note="In a subnet of the cluster's: one tagged karpenter.sh/discovery, as Karpenter needs it.",
         )
         agent = f"{self.agent.repository}:{self.agent.tag}"
         images, size = cached_images(self.config, agent), cache_size(self.config)

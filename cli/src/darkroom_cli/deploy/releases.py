@@ -110,7 +110,7 @@ class Release:
         if wants_cache(self.runtime):
             known["karpenter.nodeTemplate.dataVolume.snapshotID"] = variable("SNAPSHOT")
         install = command(
-            *("helm", "upgrade", "--install", name, *self._chart(), "--kube-context", self.names.cluster),
+            *("helm", "upgrade", "--install", name, *self._chart(), "--kubeconfig", self.names.kubeconfig),
             *("--namespace", self.runtime.namespace, "--create-namespace"),
             *("--values", str(self.values_file), "--set-json", f"{_REGISTRATION}={variable('REGISTRATION')}"),
             *(part for key, value in known.items() for part in ("--set-string", f"{key}={value}")),

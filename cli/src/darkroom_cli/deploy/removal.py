@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from darkroom_cli.deploy.commands import Command, Step, command, read_output, variable
+from darkroom_cli.deploy.commands import Command, Step, command, reach_cluster, read_output
 from darkroom_cli.deploy.components import Component
 from darkroom_cli.deploy.names import Names
 
@@ -56,11 +56,9 @@ class Removal:
         names = self._names
         role = read_output(names.region, names.cluster_stack, "AccessRoleArn", "ACCESS_ROLE")
         cluster = read_output(names.region, names.cluster_stack, "ClusterName", "CLUSTER_NAME")
-        update = command(
-            *("aws", "eks", "update-kubeconfig", "--region", names.region, "--name", variable("CLUSTER_NAME")),
-            *("--role-arn", variable("ACCESS_ROLE"), "--alias", names.cluster),
+        return Step(
+            "Reach the cluster", (cluster, role, reach_cluster(names)), unless=self._gone(names.cluster_stack)
         )
-        return Step("Reach the cluster", (cluster, role, update), unless=self._gone(names.cluster_stack))
 
     def _wait(self, selector: str) -> Step:
         names = self._names
@@ -68,7 +66,8 @@ class Removal:
             "Wait until their instances have ended",
             (
                 command(
-                    *("kubectl", "--context", names.cluster, "wait", "--for=delete", "nodeclaims.karpenter.sh"),
+                    *("kubectl", "--kubeconfig", names.kubeconfig),
+                    *("wait", "--for=delete", "nodeclaims.karpenter.sh"),
                     *("--selector", selector, "--timeout", "30m"),
                 ),
             ),
@@ -86,7 +85,7 @@ class Removal:
             f"Uninstall {release}",
             (
                 command(
-                    *("helm", "uninstall", release, "--kube-context", self._names.cluster),
+                    *("helm", "uninstall", release, "--kubeconfig", self._names.kubeconfig),
                     *("--namespace", namespace, "--ignore-not-found", "--wait", "--timeout", "20m"),
                 ),
             ),

@@ -15,7 +15,6 @@ from darkroom_cli.errors import UsageError
 from darkroom_cli.stacks import explained_aws
 
 _MARK = Path("sam/cluster.yaml")
-_FOLDER = Path(".darkroom")
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class Workplace:
 
     def deployment(self, config: Config) -> Deployment:
         """What is to be deployed, with the files that its commands name written."""
-        deployment = Deployment(config, self.region, self.source, _FOLDER / config.stack_name)
+        deployment = Deployment(config, self.region, self.source, self.names(config.stack_name).folder)
         deployment.folder.mkdir(parents=True, exist_ok=True)
         for release in deployment.releases:
             release.values_file.write_text(write_yaml(release.values()), "utf-8")

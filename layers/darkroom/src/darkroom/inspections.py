@@ -70,7 +70,9 @@ def find_foreign_links(document: Document, bucket: str, owner: str) -> Iterator[
     """Links to others' files, as far as the document itself says them; what references find is looked at later."""
     for number, step in enumerate(document.steps):
         for field, value in (("content", step.content), ("foreach", step.foreach)):
-            yield from foreign_links(value, f"steps[{number}].{field}", bucket, owner)
+            at = f"steps[{number}].{field}"
+            put_together = {mention.at for mention in mentions(value, at)}
+            yield from (it for it in foreign_links(value, at, bucket, owner) if it.field not in put_together)
     defaults = {name: declared.default for name, declared in document.inputs.items()}
     yield from foreign_links(defaults, "inputs", bucket, owner)
 

@@ -66,7 +66,8 @@ Moment = Annotated[AwareDatetime, AfterValidator(_check_year)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-def _read_cursor(cursor: object) -> object:
+def read_cursor(cursor: object) -> object:
+    """A cursor as the position that it stands for; anything else as it is, for pydantic to refuse."""
     return Position.from_cursor(cursor) if isinstance(cursor, str) else cursor
 
 
@@ -110,7 +111,7 @@ class TaskQuery(TaskFilter):
     """What a caller asks of a list: which tasks, how many on a page, and after which place."""
 
     limit: Annotated[int, Field(ge=1, le=PAGE)] = 10
-    cursor: Annotated[Position | None, BeforeValidator(_read_cursor), WithJsonSchema({"type": "string"})] = None
+    cursor: Annotated[Position | None, BeforeValidator(read_cursor), WithJsonSchema({"type": "string"})] = None
 
 
 class Page(NamedTuple):

@@ -133,3 +133,37 @@ class PipelineApiSettings(PipelineSettings):
     """What the API needs to run pipelines."""
 
     pipeline_state_machine_arn: str
+
+
+class BatchSettings(PipelineSettings):
+    """What runs batches needs."""
+
+    batch_state_machine_arn: str
+    webhook_allowed_networks: Networks = ()
+
+    @property
+    def task_deadline(self) -> timedelta:
+        """How long an accepted task may take."""
+        return timedelta(seconds=self.task_deadline_seconds)
+
+
+class BatchApiSettings(PipelineSettings):
+    """What the API needs to run batches.
+
+    Attributes:
+        input_buckets: ARNs of the buckets, beside the output bucket, where manifests may lie; comma-separated.
+    """
+
+    batch_state_machine_arn: str
+    input_buckets: Annotated[tuple[str, ...], BeforeValidator(split_list)] = ()
+
+    @property
+    def input_bucket_names(self) -> frozenset[str]:
+        """The buckets' names."""
+        return frozenset(arn.rpartition(":")[2] for arn in self.input_buckets)
+
+
+class BusSettings(Settings):
+    """What only tells events needs."""
+
+    event_bus: str

@@ -68,13 +68,18 @@ class Submissions:
                 the webhook leads to where nothing is posted.
             TaskConflictError: the id belongs to an unfinished task with another body.
         """
+        task = self.make(request, owner, now)
+        return self.store.submit(self._claim_check(task), replace=request.replaces)
+
+    def make(self, request: TaskRequest, owner: str, now: datetime) -> Task:
+        """The task that a request asks for, checked but not written. Raises what `submit` does."""
         runtime = self._runtime(request)
         _check_reach(runtime, request, owner)
         check_links(request.content, request.paths["content"], self.bucket, owner)
         check_names(request.content, request.paths["content"], runtime)
         if request.webhook is not None:
             check_webhook(request.webhook, self.webhook_networks)
-        task = Task(
+        return Task(
             owner=owner,
             id=request.id,
             runtime=runtime.name,
@@ -93,7 +98,6 @@ class Submissions:
             webhook=request.webhook,
             output=request.output,
         )
-        return self.store.submit(self._claim_check(task), replace=request.replaces)
 
     def resubmit(self, old: Task, now: datetime) -> Task:
         """Ask for a task that has ended once more: a new submission of its id, with as much time as the first one.

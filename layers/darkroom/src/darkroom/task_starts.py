@@ -35,11 +35,16 @@ class TaskStarts:
         return self.store.submit(task)
 
     def cancel(self, task: Task, now: datetime) -> Task:
-        """Cancel a task, and return it as it is then: it may have ended otherwise in the meantime."""
-        try:
-            return self.store.apply(task.key, tasks.cancel(now))
-        except TransitionRefusedError:
-            return self.store.get(task.key) or task
+        """See `cancel`."""
+        return cancel(self.store, task, now)
+
+
+def cancel(store: TaskStore, task: Task, now: datetime) -> Task:
+    """Cancel a task, and return it as it is then: it may have ended otherwise in the meantime."""
+    try:
+        return store.apply(task.key, tasks.cancel(now))
+    except TransitionRefusedError:
+        return store.get(task.key) or task
 
 
 def reason_of(failure: Mapping[str, str]) -> str:

@@ -30,7 +30,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from darkroom_local.aws import access, executions, repairs, targets, types
+from darkroom_local.aws import access, executions, map_runs, nested_executions, repairs, targets, types
 
 _LOG = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -129,6 +129,8 @@ def main(arguments: list[str] | None = None) -> None:
     repairs.install()
     access.install()
     executions.install()
+    map_runs.install()
+    nested_executions.install()
     targets.install(url)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if options.until_stdin_closes:

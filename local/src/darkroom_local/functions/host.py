@@ -14,6 +14,7 @@ from darkroom_local.functions.invocations import (
     ClientFactory,
     FunctionNotFoundError,
     Invocation,
+    InvokeError,
     Kind,
     Limits,
     Log,
@@ -76,6 +77,7 @@ class FunctionHost:
         )
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closes = False
 
     @property
     def endpoint_url(self) -> str:
@@ -105,7 +107,10 @@ class FunctionHost:
             FunctionNotFoundError: no function has this name.
             RequestTooLargeError: the payload is larger than `Limits` allow.
             ThrottledError: its reserved concurrency is used up (never for "Event": that waits).
+            InvokeError: the host closes.
         """
+        if self._closes:  # what began now, nobody would end
+            raise InvokeError("The local cloud ends.")
         pool = self._pools.get(function_name)
         if pool is None:
             raise FunctionNotFoundError(f"Function not found: {function_name}")
@@ -190,6 +195,7 @@ class FunctionHost:
             self._log("lambda", f"{task.get_name()} failed: {error!r}")
 
     async def _end(self) -> None:
+        self._closes = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -41,10 +41,12 @@ class StepFunctionsBeats:
     def __init__(self, client: "SFNClient") -> None:
         self._client = client
 
-    def beat(self, token: str) -> None:
+    def beat(self, token: str) -> bool:
         """See `Beats.beat`."""
         try:
             self._client.send_task_heartbeat(taskToken=token)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in _GONE:
                 raise
+            return False
+        return True
