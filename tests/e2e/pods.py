@@ -12,6 +12,7 @@ from tests.e2e.users import User, eventually
 from darkroom.models import JsonObject
 from darkroom.runtimes import Runtime
 from darkroom_local.children import Program, running
+from darkroom_local.processes import Process
 from darkroom_local.runtimes import agent_environment
 
 LEASE = 2
@@ -35,9 +36,7 @@ class Pods:
         """A gate before AWS."""
         return await self._stack.enter_async_context(Gate(self._user.cloud.stack.endpoint_url))
 
-    async def agent(
-        self, runtime: ToldRuntime, gate: Gate | None = None, **settings: Any
-    ) -> asyncio.subprocess.Process:
+    async def agent(self, runtime: ToldRuntime, gate: Gate | None = None, **settings: Any) -> Process:
         """Start an agent; `settings` are variables without their prefix."""
         registered = Runtime.model_validate(self._user.registered())
         environment = await asyncio.to_thread(

@@ -189,7 +189,7 @@ async def test_health_names_the_runtimes(user: User) -> None:
 async def test_a_task_whose_agent_is_killed_is_done_by_the_next_one_and_ends_once(user: User) -> None:
     await user.submit("main-killed", steps=150)
     await user.reaches("main-killed", "running")
-    (agent,) = children("darkroom_agent")
+    (agent,) = children("darkroom_agent", DARKROOM_RUNTIME_NAME="sdruntime")
     os.kill(agent, signal.SIGKILL)
 
     task = await user.reaches("main-killed", "succeeded", "failed")

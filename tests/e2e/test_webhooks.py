@@ -6,15 +6,15 @@ import os
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.users import User, children, eventually
+from tests.e2e.users import User, eventually
 from tests.receivers import Receiver, raw, run_receiver, says
 
 from darkroom.models import JsonObject, now
 from darkroom.signatures import verify
+from darkroom_local.processes import alive
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -236,7 +236,7 @@ def listen(user: User, detail_type: str) -> str:
 
 def kill_functions(name: str) -> None:
     """Kill the processes of one function, as a host that fails would."""
-    found = [pid for pid in children("awslambdaric") if name in (Path("/proc") / str(pid) / "environ").read_text()]
+    found = [pid for pid, order in alive().items() if name in order.environment.get("AWS_LAMBDA_FUNCTION_NAME", "")]
     assert found
     for pid in found:
         os.killpg(pid, signal.SIGKILL)

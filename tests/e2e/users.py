@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from darkroom.models import JsonObject
 from darkroom.tasks import TaskKey
 from darkroom_local.cloud import LocalCloud
 from darkroom_local.demo.listeners import Listeners
+from darkroom_local.processes import alive
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -125,15 +125,10 @@ def v1alpha2(id_: str, type_: str = "text-to-image", **content: Any) -> JsonObje
     return {"task": {"metadata": metadata, "content": {"prompt": "A dog", "steps": 4} | content}}
 
 
-def children(module: str) -> list[int]:
-    """The process ids of this process's children that run a module."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it ended while we looked
-            continue
-        if parent == os.getpid() and module.encode() in command:
-            found.append(int(entry.name))
-    return found
+def children(module: str, **environment: str) -> list[int]:
+    """The process ids of the local clouds' processes that run a module with these variables."""
+    return [
+        pid
+        for pid, order in alive().items()
+        if order.module == module and environment.items() <= order.environment.items()
+    ]

@@ -1,16 +1,13 @@
 """Python modules run as processes of the local cloud: agents and preview runtimes."""
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from darkroom_local.functions.invocations import Log
-
-LINE_BYTES = 1024 * 1024
+from darkroom_local.launcher import Order
+from darkroom_local.processes import Process
 
 
 @dataclass(frozen=True)
@@ -32,28 +29,20 @@ class ChildExitedError(Exception):
 
 
 @asynccontextmanager
-async def running(program: Program, log: Log) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(program: Program, log: Log) -> AsyncIterator[Process]:
     """Run a program for the length of a `with` statement.
 
     It cannot outlive this process, and its output goes to `log` line by line. At the end it gets SIGTERM and, when
     its grace is over, SIGKILL.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "darkroom_local.launcher", str(os.getpid()), program.module, *program.arguments),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=STDOUT,
-        limit=LINE_BYTES,
-        start_new_session=True,  # Ctrl-C is for the local cloud, which then ends its children in order
-        env={"PYTHONUNBUFFERED": "1", **program.environment},
-    )
+    process = await Process.start(Order(program.module, program.arguments, program.environment))
     reader = asyncio.create_task(_read(program.name, process, log), name=f"log-of-{program.name}")
     try:
         yield process
     finally:
         await _end(process, program.grace)
         await reader
+        process.close()
 
 
 async def keep_running(program: Program, log: Log) -> None:
@@ -67,13 +56,12 @@ async def keep_running(program: Program, log: Log) -> None:
     raise ChildExitedError(f"{program.name} ended with exit code {code}")
 
 
-async def _read(name: str, process: asyncio.subprocess.Process, log: Log) -> None:
-    assert process.stdout is not None  # noqa: S101  it was asked for
+async def _read(name: str, process: Process, log: Log) -> None:
     async for line in process.stdout:
         log(name, line.decode(errors="replace").rstrip())
 
 
-async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
+async def _end(process: Process, grace: float) -> None:
     if process.returncode is not None:
         return
     process.terminate()

@@ -7,16 +7,16 @@ import asyncio
 import os
 import re
 import signal
-import sys
 import time
 import uuid
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from darkroom_local import processes
 from darkroom_local.functions.invocations import Invocation, Limits, Log
 from darkroom_local.functions.runtime_api import Channel, Work
+from darkroom_local.launcher import Order
 from darkroom_local.resources import Function
 
 RUNTIME = "python3.13"
@@ -71,7 +71,7 @@ class Process:
         self,
         function: Function,
         channel: Channel,
-        child: asyncio.subprocess.Process,
+        child: processes.Process,
         *,
         log: Log,
         limits: Limits,
@@ -95,19 +95,11 @@ class Process:
         Raises:
             InitError: it ended, or did not come that far in `limits.init_seconds`.
         """
-        runtime = ("awslambdaric", function.handler)
-        launcher = (sys.executable, "-m", "darkroom_local.launcher", str(os.getpid()), *runtime)
+        order = Order("awslambdaric", (function.handler,), environment, str(function.code))
         try:
-            child = await asyncio.create_subprocess_exec(
-                *launcher,
-                cwd=function.code,
-                env=environment,
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT,
-                start_new_session=True,  # Ctrl-C is for the local cloud, which then ends its functions in order
-            )
-        except OSError as error:
+            function.code.stat()
+            child = await processes.Process.start(order)
+        except (OSError, processes.NotStartedError) as error:
             await channel.close()
             raise InitError(Invocation.failed("", "Runtime.InvalidEntrypoint", str(error))) from error
         process = cls(function, channel, child, log=log, limits=limits)
@@ -176,6 +168,7 @@ class Process:
         # A grandchild that left the process group may hold the pipe open.
         await asyncio.wait({self._output}, timeout=1.0)
         self._output.cancel()
+        self._child.close()
         await self._channel.close()
 
     async def _ready_within(self, seconds: float) -> bool:
@@ -222,8 +215,6 @@ class Process:
             return
 
     async def _read_output(self) -> None:
-        if self._child.stdout is None:
-            return
         rest = b""
         while chunk := await self._child.stdout.read(65536):
             # The runtime separates the lines of a traceback by \r, to keep them in one log event.
