@@ -10,8 +10,10 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
 
-from darkroom_cli.deploy.checks import AccountChecks, Check, check_tools
+from darkroom_cli.deploy.checks import AccountChecks, check_tools
+from darkroom_cli.deploy.config import Parameters
 from darkroom_cli.deploy.faults import check_config
+from darkroom_cli.deploy.findings import Check
 from darkroom_cli.deploy.names import Names
 from darkroom_cli.deploy.uploads import FOLDERS, model_key, upload
 from darkroom_cli.errors import UsageError
@@ -82,7 +84,7 @@ def instances(*types: str) -> dict[str, Any]:
 
 def test_an_account_with_everything_has_nothing_to_mend() -> None:
     make_bucket("us-west-2", MODEL)
-    quotas = {"L-DB2E81BA": 64.0, "L-3819A6DF": 64.0, "L-F8E2BA85": 3000.0, "L-F678F1CE": 5.0, "L-0263D0A3": 5.0}
+    quotas = {"L-DB2E81BA": 80.0, "L-3819A6DF": 80.0, "L-F8E2BA85": 3000.0, "L-F678F1CE": 5.0, "L-0263D0A3": 5.0}
     found = checks(config(extra=instances("g5.xlarge")), quotas)
     assert {} == bad(found)
     assert len(found) >= 9
@@ -121,12 +123,60 @@ def test_a_snapshot_that_is_not_there_is_told() -> None:
 
 def test_quotas_that_are_too_small_are_told_with_their_code() -> None:
     make_bucket("us-west-2", MODEL)
-    told = bad(checks(config(), {"L-DB2E81BA": 0.0, "L-F678F1CE": 1.0, "L-0263D0A3": 2.0}))
-    assert (
-        "ask for more in Service Quotas (L-DB2E81BA)" in told["quota Running On-Demand G and VT instances: 0 vCPUs"]
-    )
+    full = {"L-F678F1CE": 1.0, "L-0263D0A3": 2.0, "L-FE5A380F": 0.0, "L-DC2B2D3D": 1.0}
+    told = bad(checks(config(), {"L-DB2E81BA": 0.0, "L-3819A6DF": 3.0, "L-F8E2BA85": 10.0, **full}))
+    for name, code in (
+        ("Running On-Demand G and VT instances: 0 vCPUs", "L-DB2E81BA"),
+        ("All G and VT Spot Instance Requests: 3 vCPUs", "L-3819A6DF"),
+    ):
+        assert f"that is too few for one replica; ask for more in Service Quotas ({code})" == told[f"quota {name}"]
+    assert "one API key's 30 requests a second make 60" in told["quota Messages Published per Second: 10"]
     assert "1 of 1 are in use and 1 more are needed; ask for more (L-F678F1CE)" == told["quota VPCs per Region"]
     assert "3 more are needed" in told["quota EC2-VPC Elastic IPs"]
+    assert "1 more are needed; ask for more (L-FE5A380F)" in told["quota NAT gateways per Availability Zone"]
+    assert "1 of 1 are in use" in told["quota General purpose buckets"]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "quotas", "states", "why"),
+    [
+        ({}, {"L-DB2E81BA": 0.0, "L-3819A6DF": 80.0}, ["warning", "ok"], "spot alone will do"),
+        ({}, {"L-DB2E81BA": 0.0, "L-3819A6DF": 0.0}, ["missing", "missing"], "no instance at all"),
+        ({}, {"L-DB2E81BA": 8.0}, ["warning"], "two of twenty replicas"),
+        ({"onDemand": False}, {"L-DB2E81BA": 0.0, "L-3819A6DF": 80.0}, ["ok"], "none is bought on demand"),
+        ({"spot": False}, {"L-DB2E81BA": 0.0, "L-3819A6DF": 80.0}, ["missing"], "none is bought as spot"),
+    ],
+)
+def test_gpus_are_checked_by_how_they_are_bought(
+    capacity: dict[str, bool], quotas: dict[str, float], states: list[str], why: str
+) -> None:
+    extra = {"karpenter": {"provisioner": {"capacityType": capacity}}}
+    found = [check.state for check in checks(config(extra=extra), quotas) if "G and VT" in check.what]
+    assert states == found, why
+
+
+def test_what_runs_on_no_gpu_of_ours_needs_no_quota_for_it() -> None:
+    for extra in ({"karpenter": {"enabled": False}}, instances("c7i.4xlarge")):
+        found = checks(config(extra=extra), {"L-DB2E81BA": 0.0, "L-3819A6DF": 0.0})
+        assert not [check for check in found if "G and VT" in check.what]
+
+
+def test_gateways_are_counted_in_the_fullest_zone() -> None:
+    ec2 = made("ec2", "us-west-2")
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    for number, zone in enumerate(("us-west-2a", "us-west-2a", "us-west-2b")):
+        block = f"10.1.{number}.0/24"
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        ec2.create_nat_gateway(SubnetId=subnet, ConnectivityType="private")
+    told = bad(checks(config(), {"L-FE5A380F": 2.0}))
+    assert "2 of 2 are in use" in told["quota NAT gateways per Availability Zone"]
+    assert "quota NAT gateways per Availability Zone" not in bad(checks(config(), {"L-FE5A380F": 3.0}))
+
+
+@pytest.mark.parametrize("given", [{"ExistingVpcId": "vpc-1"}, {"ExistingClusterName": "theirs"}])
+def test_a_network_that_is_there_takes_nothing_of_the_networks_quotas(given: dict[str, str]) -> None:
+    theirs = config().model_copy(update={"parameters": Parameters(cluster=given)})
+    assert not [it for it in checks(theirs, {"L-F678F1CE": 0.0, "L-0263D0A3": 0.0}) if "VPC" in it.what]
 
 
 def test_placeholders_of_the_guide_are_told() -> None:

@@ -8,10 +8,11 @@ import typer
 from rich.table import Table
 
 from darkroom_cli.commands.sessions import Session
-from darkroom_cli.deploy.checks import TOOLS, AccountChecks, Check, check_tools
+from darkroom_cli.deploy.checks import TOOLS, AccountChecks, check_tools
 from darkroom_cli.deploy.commands import Step, write_script
 from darkroom_cli.deploy.components import read_components
 from darkroom_cli.deploy.documents import read_config
+from darkroom_cli.deploy.findings import Check
 from darkroom_cli.deploy.generation import Options
 from darkroom_cli.deploy.images import wants_agent
 from darkroom_cli.deploy.inventory import Inventory

@@ -4,17 +4,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from darkroom_cli.deploy.config import Config
+from darkroom_cli.deploy.findings import Check
 from darkroom_cli.deploy.images import AGENT_IMAGE, OLD_AGENT, look_up, snapshot_of
 from darkroom_cli.deploy.names import Names
+from darkroom_cli.deploy.quotas import QuotaChecks
 from darkroom_cli.settings import tool_environment
-
-State = Literal["ok", "warning", "missing"]
 
 TOOLS = {
     "aws": ("--version", r"aws-cli/(\d+)\.(\d+)", (2, 15), "https://docs.aws.amazon.com/cli/latest/userguide/"),
@@ -25,29 +24,7 @@ TOOLS = {
 }
 """Each tool: how to ask its version, where the answer has it, the oldest that will do, where to get it."""
 
-QUOTAS = (
-    ("ec2", "L-DB2E81BA", "Running On-Demand G and VT instances", "vCPUs", 4),
-    ("ec2", "L-3819A6DF", "All G and VT Spot Instance Requests", "vCPUs", 4),
-    ("sns", "L-F8E2BA85", "Messages Published per Second", "messages", 30),
-)
-"""The guide's quotas that can be compared with a number: the smallest GPU instance has four vCPUs."""
-
-NETWORK_QUOTAS = (
-    ("vpc", "L-F678F1CE", "VPCs per Region", 1, "describe_vpcs", "Vpcs"),
-    ("ec2", "L-0263D0A3", "EC2-VPC Elastic IPs", 3, "describe_addresses", "Addresses"),
-)
-"""Quotas that a new network uses up: how much it takes, and how to count what is taken."""
-
 _TYPES = ("g6.xlarge", "g6.2xlarge", "g5.xlarge", "g5.2xlarge", "g4dn.xlarge", "g4dn.2xlarge")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding. `remedy` says what to do where the state is not ok."""
-
-    what: str
-    state: State = "ok"
-    remedy: str = ""
 
 
 def check_tools(names: Iterable[str] = TOOLS) -> Iterator[Check]:
@@ -178,38 +155,4 @@ class AccountChecks:
             )
 
     def _quotas(self) -> Iterator[Check]:
-        quotas = self._client("service-quotas")
-        for service, code, name, unit, least in QUOTAS:
-            value = _quota(quotas, service, code)
-            if value is not None:
-                ok = value >= least
-                remedy = f"it is {value:g} {unit}; ask for more in Service Quotas ({code})"
-                yield Check(f"quota {name}: {value:g} {unit}", "ok" if ok else "missing", "" if ok else remedy)
-        if self._exists(self._names.cluster_stack):
-            return
-        ec2 = self._client("ec2")
-        for service, code, name, takes, ask, kind in NETWORK_QUOTAS:
-            value, used = _quota(quotas, service, code), len(getattr(ec2, ask)()[kind])
-            if value is not None and used + takes > value:
-                remedy = f"{used} of {value:g} are in use and {takes} more are needed; ask for more ({code})"
-                yield Check(f"quota {name}", "missing", remedy)
-            elif value is not None:
-                yield Check(f"quota {name}: {value:g}")
-
-    def _exists(self, stack: str) -> bool:
-        try:
-            self._client("cloudformation").describe_stacks(StackName=stack)
-        except ClientError:
-            return False
-        return True
-
-
-def _quota(quotas: Any, service: str, code: str) -> float | None:  # noqa: ANN401  a boto3 client
-    """A quota's value; None where AWS knows none."""
-    for ask in (quotas.get_service_quota, quotas.get_aws_default_service_quota):
-        try:
-            return float(ask(ServiceCode=service, QuotaCode=code)["Quota"]["Value"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in {"NoSuchResourceException", "NoSuchResource"}:
-                raise
-    return None
+        return QuotaChecks(self._config, self._names, self._client).run()
