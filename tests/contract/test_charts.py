@@ -274,6 +274,40 @@ def test_lint_finds_nothing() -> None:
     assert ["icon is recommended"] == [it["error"] for it in found["messages"]]
 
 
+@pytest.mark.parametrize(
+    ("case", "said", "unsaid"),
+    [
+        ("guide-china", "from 0 to 20 replicas, one for every 10 messages", "No snapshot holds the images"),
+        ("comfyui", "No snapshot holds the images", "It knows no queue yet"),
+        ("no-scaling", "It runs 3 replicas.", "get scaledobject"),
+        ("no-karpenter", "get pods -l", "nodepool"),
+    ],
+)
+def test_the_notes_say_what_was_deployed_and_what_is_missing(case: str, said: str, unsaid: str) -> None:
+    values, name, namespace = released(CASES[case])
+    with helm_python.Chart.load(str(CHART)) as chart:
+        (notes,) = (
+            text
+            for path, text in chart.render(values, name=name, namespace=namespace).items()
+            if path.endswith("NOTES.txt")
+        )
+    assert f"{name} (" in notes
+    assert said in notes
+    assert unsaid not in notes
+
+
+def test_keda_reads_the_queue_by_its_own_role_and_falls_back() -> None:
+    objects = rendered("guide-runtime")
+    assert {"provider": "aws"} == one(objects, "TriggerAuthentication")["spec"]["podIdentity"]
+    scaled = one(objects, "ScaledObject")["spec"]
+    (trigger,) = scaled["triggers"]
+    assert one(objects, "TriggerAuthentication")["metadata"]["name"] == trigger["authenticationRef"]["name"]
+    assert "0" == trigger["metadata"]["activationQueueLength"]
+    assert {"failureThreshold", "replicas", "behavior"} == scaled["fallback"].keys()
+    up = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"]
+    assert (0, "Max") == (up["stabilizationWindowSeconds"], up["selectPolicy"])
+
+
 def test_the_chart_can_be_packaged(tmp_path: Path) -> None:
     archive = helm_python.package(str(CHART), destination=str(tmp_path))
     with helm_python.Chart.load(archive) as chart:

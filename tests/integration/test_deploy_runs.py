@@ -215,6 +215,21 @@ def test_a_failure_tells_the_command_its_words_and_that_it_can_be_repeated(tools
     assert not [call for call in tools.calls if "dcgm-exporter" in call], "nothing after it was run"
 
 
+def test_the_same_again_after_a_failure_does_what_is_left_and_makes_nothing_twice(tools: Tools) -> None:
+    tools.answer(*FIRST_TIME, ("helm upgrade --install keda", 1, "Error: context deadline exceeded"))
+    with pytest.raises(StepError):
+        run(list(deployment(TWO).steps()))
+    made = {" ".join(call[:3]) for call in tools.calls}
+    once = {"aws s3api create-bucket", "aws ecr create-repository", "aws iam create-service-linked-role"}
+    assert once | {"aws s3 cp"} <= made
+    tools.answer()  # what the first run made is there
+    told = run(list(deployment(TWO).steps()))
+    again = {" ".join(call[:3]) for call in tools.calls}
+    assert not again & (once | {"aws s3 cp"})
+    assert not [call for call in tools.calls if call[0] == "docker"]
+    assert "Install comfy (comfyui)" in told
+
+
 def test_an_output_that_is_not_there_stops_the_run(tools: Tools) -> None:
     tools.answer(("OutputKey==`AccessRoleArn`", 0, ""))
     with pytest.raises(StepError, match="told nothing"):

@@ -151,6 +151,50 @@ def test_whatever_is_made_for_a_new_cluster_is_not_made_for_an_existing_one() ->
             assert "CreateVpc" == resource["Condition"], name
 
 
+def test_components_may_run_on_arm() -> None:
+    (nodes,) = resources("cluster", "AWS::EKS::Nodegroup").values()
+    assert ["OnArm", "AL2023_ARM_64_STANDARD", "AL2023_x86_64_STANDARD"] == nodes["AmiType"]["Fn::If"]
+    assert [{"Ref": "NodeInstanceTypes"}, {"Ref": "NodeCount"}] == [
+        nodes["InstanceTypes"],
+        nodes["ScalingConfig"]["MinSize"],
+    ]
+    parameters = read("cluster")["Parameters"]
+    assert ("m5.large", 2) == (parameters["NodeInstanceTypes"]["Default"], parameters["NodeCount"]["Default"])
+
+
+def test_each_component_takes_its_role_by_pod_identity() -> None:
+    given = {
+        (it["Namespace"]["Ref"], it["ServiceAccount"]): it["RoleArn"]["Fn::GetAtt"][0]
+        for it in resources("cluster", "AWS::EKS::PodIdentityAssociation").values()
+    }
+    assert "KarpenterRole" == given["KarpenterNamespace", "karpenter"]
+    assert "KedaRole" == given["KedaNamespace", "keda-operator"]
+    add_ons = {
+        it["AddonName"]: it["PodIdentityAssociations"]
+        for it in resources("cluster", "AWS::EKS::Addon").values()
+        if "PodIdentityAssociations" in it
+    }
+    assert {
+        "vpc-cni",
+        "aws-mountpoint-s3-csi-driver",
+        "aws-ebs-csi-driver",
+        "amazon-cloudwatch-observability",
+        "adot",
+    } == add_ons.keys()
+    roles = resources("cluster", "AWS::IAM::Role")
+    named = set(re.findall(r"\w+Role(?=')", str([given, add_ons])))
+    assert len(named) > 5
+    for role in named:
+        (statement,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
+        assert {"Service": "pods.eks.amazonaws.com"} == statement["Principal"], role
+
+
+def test_nodes_and_whoever_administers_get_in_by_access_entries() -> None:
+    entries = resources("cluster", "AWS::EKS::AccessEntry")
+    kinds = {it["PrincipalArn"]["Fn::GetAtt"][0]: it.get("Type", "STANDARD") for it in entries.values()}
+    assert {"AccessRole": "STANDARD", "KarpenterNodeRole": "EC2_LINUX"} == kinds
+
+
 def test_karpenter_hears_of_interruptions_from_its_rules_only() -> None:
     rules = resources("cluster", "AWS::Events::Rule")
     (policy,) = resources("cluster", "AWS::SQS::QueuePolicy").values()
@@ -296,10 +340,7 @@ def test_alarms_tell_of_waiting_tasks_dead_letters_and_failures() -> None:
     alarms = resources("runtime", "AWS::CloudWatch::Alarm")
     age = alarms["TasksWaitLong"]
     assert ("AWS/SQS", "ApproximateAgeOfOldestMessage") == (age["Namespace"], age["MetricName"])
-    assert (
-        "Queue.QueueName" == age["Dimensions"][0]["Value"]["Fn::GetAtt"]
-        or ["Queue", "QueueName"] == (age["Dimensions"][0]["Value"]["Fn::GetAtt"])
-    )
+    assert ["Queue", "QueueName"] == age["Dimensions"][0]["Value"]["Fn::GetAtt"]
     assert {"Ref": "OldestMessageSeconds"} == age["Threshold"]
     for name in ("DeadLettersWaiting", "DeadLettersArrived"):
         assert "DeadLetters" == alarms[name]["Dimensions"][0]["Value"]["Fn::GetAtt"][0]

@@ -7,12 +7,15 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from darkroom_cli.deploy.checks import AccountChecks
 from darkroom_cli.deploy.documents import read_config
+from darkroom_cli.deploy.workplace import Workplace
 from darkroom_cli.main import app
+from darkroom_cli.stacks import explained_aws
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,6 +101,25 @@ def test_a_deployment_does_not_start_while_something_is_missing() -> None:
     result = darkroom("deploy", "-T", "-R", "us-west-2", "-b", "not-there", "-s", "snap-1")
     assert 0 != result.exit_code
     assert "Something is missing." in result.stderr
+
+
+def test_without_credentials_a_deployment_says_how_to_log_in_and_a_dry_run_prints(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Workplace) -> str:
+        with explained_aws():
+            raise NoCredentialsError
+
+    monkeypatch.setattr(Workplace, "account", refuse)
+    asked = ("-T", "-R", "us-west-2", "-b", "my-models", "-s", "snap-1")
+    refused = darkroom("deploy", *asked)
+    assert 0 != refused.exit_code
+    assert "Log in to AWS" in refused.stderr
+    assert not (repository / "config.yaml").exists()
+    printed = darkroom("deploy", "-d", *asked)
+    assert 0 == printed.exit_code
+    assert "account not known" in printed.stdout
+    assert "the account is not checked" in printed.stderr
 
 
 def test_without_a_region_nothing_is_guessed() -> None:
