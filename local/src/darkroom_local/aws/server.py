@@ -125,6 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     server = make_server(_HOST, options.port, Application(), threaded=True, request_handler=KeepAliveHandler)
     url = f"http://{_HOST}:{server.port}"
+    logging.getLogger("moto.stepfunctions.parser.asl.parse.preprocessor").setLevel(logging.ERROR)  # see `map_runs`
     types.install()
     repairs.install()
     access.install()
