@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
@@ -11,17 +11,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from darkroom.aws.batch_store import read_batch_change
 from darkroom.aws.clients import client
 from darkroom.aws.publishers import EventBridgeBus
+from darkroom.aws.tracing import capture_sampled
 from darkroom.batch_events import BatchEvent, is_news
 from darkroom.settings import BusSettings
 
 logger = Logger()
-tracer = Tracer()
 bus = EventBridgeBus(client("events"), BusSettings.from_environment().event_bus)
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Tell every change of the records; those that could not be told come again."""
     return process_partial_response(event, tell, processor, context)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
@@ -13,6 +13,7 @@ from darkroom.aws.clients import client
 from darkroom.aws.pipeline_store import DynamoPipelineStore, read_change
 from darkroom.aws.publishers import EventBridgeBus, SqsWebhookQueue
 from darkroom.aws.task_store import DynamoTaskStore
+from darkroom.aws.tracing import capture_sampled
 from darkroom.models import now
 from darkroom.pipeline_ends import PipelineEnds
 from darkroom.pipeline_events import PipelineEvent, StepEvent, is_news
@@ -22,7 +23,6 @@ from darkroom.settings import PipelineEndSettings
 from darkroom.task_starts import TaskStarts
 
 logger = Logger()
-tracer = Tracer()
 settings = PipelineEndSettings.from_environment()
 tasks = DynamoTaskStore(client("dynamodb"), settings.tasks_table)
 starts = TaskStarts(tasks, S3BlobStore(client("s3")), settings.output_bucket)
@@ -33,7 +33,7 @@ processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Tell every change in the batch; those that could not be told come again."""
     return process_partial_response(event, tell, processor, context)

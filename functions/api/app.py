@@ -8,7 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from chalice.app import Chalice
 from chalicelib import batches, guide, pipelines, reference, runtimes, tasks, uploads, webhooks
 from chalicelib.problems import explain_chalice
-from chalicelib.tracing import capture_sampled
+
+from darkroom.aws.tracing import capture_sampled
 
 logger = Logger()
 app = Chalice(app_name="darkroom", configure_logs=False)

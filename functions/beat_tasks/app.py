@@ -2,26 +2,26 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.clients import client
 from darkroom.aws.executions import StepFunctionsBeats
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.aws.task_tokens import waiting_tasks
+from darkroom.aws.tracing import capture_sampled
 from darkroom.heartbeats import beat_all
 from darkroom.models import now
 from darkroom.settings import TableSettings
 
 logger = Logger()
-tracer = Tracer()
 table = TableSettings.from_environment().tasks_table
 store = DynamoTaskStore(client("dynamodb"), table)
 beats = StepFunctionsBeats(client("stepfunctions"))
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Tell once."""
     del event, context

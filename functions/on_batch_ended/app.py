@@ -3,21 +3,21 @@
 import json
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.batches import batch_rows_on_aws
+from darkroom.aws.tracing import capture_sampled
 from darkroom.batch_plans import BatchPlans
 from darkroom.models import now
 from darkroom.settings import BatchSettings
 
 logger = Logger()
-tracer = Tracer()
 plans = BatchPlans(batch_rows_on_aws(BatchSettings.from_environment()))
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Handle one event "Step Functions Execution Status Change"."""
     del context

@@ -3,13 +3,14 @@
 import json
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.blob_store import S3BlobStore
 from darkroom.aws.clients import client
 from darkroom.aws.pipeline_store import DynamoPipelineStore
 from darkroom.aws.task_store import DynamoTaskStore
+from darkroom.aws.tracing import capture_sampled
 from darkroom.models import now
 from darkroom.pipeline_ends import PATIENCE, PipelineEnds
 from darkroom.settings import PipelineEndSettings
@@ -17,7 +18,6 @@ from darkroom.task_calls import stop_call
 from darkroom.task_starts import TaskStarts
 
 logger = Logger()
-tracer = Tracer()
 settings = PipelineEndSettings.from_environment()
 tasks = DynamoTaskStore(client("dynamodb"), settings.tasks_table)
 starts = TaskStarts(tasks, S3BlobStore(client("s3")), settings.output_bucket)
@@ -25,7 +25,7 @@ ends = PipelineEnds(DynamoPipelineStore(client("dynamodb"), settings.pipelines_t
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Handle one event "Step Functions Execution Status Change"."""
     del context

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
@@ -16,10 +16,10 @@ from darkroom.aws.measures import measure_end
 from darkroom.aws.once import TableOnce
 from darkroom.aws.publishers import announcements_on_aws
 from darkroom.aws.task_items import from_item
+from darkroom.aws.tracing import capture_sampled
 from darkroom.settings import RouterSettings
 
 logger = Logger()
-tracer = Tracer()
 settings = RouterSettings.from_environment()
 once = TableOnce(client("dynamodb"), settings.announcements_table)
 announcements = announcements_on_aws(settings, once)
@@ -28,7 +28,7 @@ processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Tell every change in the batch; those that could not be told come again."""
     once.register(context)

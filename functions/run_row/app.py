@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.batches import batch_rows_on_aws
+from darkroom.aws.tracing import capture_sampled
 from darkroom.errors import BatchStoppedError, RowEndedError, RowFailedError
 from darkroom.models import now
 from darkroom.settings import BatchSettings
 
 logger = Logger()
-tracer = Tracer()
 rows = batch_rows_on_aws(BatchSettings.from_environment())
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do what one state asks for. The answer of a state that waits for a task goes nowhere."""
     del context

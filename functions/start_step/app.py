@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.measures import count_submitted
 from darkroom.aws.pipelines import pipeline_states_on_aws
+from darkroom.aws.tracing import capture_sampled
 from darkroom.errors import RequestError
 from darkroom.models import now
 from darkroom.pipeline_states import ticket
 from darkroom.settings import PipelineSettings
 
 logger = Logger()
-tracer = Tracer()
 states, calls = pipeline_states_on_aws(PipelineSettings.from_environment())
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do what one state asks for. The answer of a state that waits for a task goes nowhere."""
     del context

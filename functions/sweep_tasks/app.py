@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.clients import client
 from darkroom.aws.task_store import DynamoTaskStore
+from darkroom.aws.tracing import capture_sampled
 from darkroom.models import now
 from darkroom.outcomes import sweep
 from darkroom.settings import SweepSettings
 
 logger = Logger()
-tracer = Tracer()
 settings = SweepSettings.from_environment()
 store = DynamoTaskStore(client("dynamodb"), settings.tasks_table)
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Sweep the table once."""
     del event, context

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -11,13 +11,13 @@ from darkroom.aws.clients import client
 from darkroom.aws.delivery_log import DynamoDeliveryLog
 from darkroom.aws.publishers import EventBridgeBus, SqsWebhookQueue
 from darkroom.aws.signing_keys import SsmSigningKeys
+from darkroom.aws.tracing import capture_sampled
 from darkroom.couriers import Courier
 from darkroom.net.posts import HttpPoster
 from darkroom.notices import Notice
 from darkroom.settings import WebhookSettings
 
 logger = Logger()
-tracer = Tracer(patch_modules=["botocore"])  # not what posts: strangers get no trace ids, traces no strangers' URLs
 settings = WebhookSettings.from_environment()
 courier = Courier(
     keys=SsmSigningKeys(client("ssm"), settings.webhook_secrets_path),
@@ -29,7 +29,7 @@ courier = Courier(
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@capture_sampled
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Make the tries of the batch; the messages of those that could not be made come again."""
     del context
