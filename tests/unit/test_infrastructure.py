@@ -64,6 +64,18 @@ def test_every_exception_from_the_audit_gives_its_reason(name: str) -> None:
             assert len(skip["comment"]) > 20, logical_id
 
 
+@pytest.mark.parametrize("kind", ["Serverless::Function", "SQS::Queue", "Logs::LogGroup"])
+def test_what_the_audit_excepts_of_one_it_excepts_of_all(kind: str) -> None:
+    skips = {
+        logical_id: {skip["id"] for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])}
+        for name in TEMPLATES
+        for logical_id, resource in read(name)["Resources"].items()
+        if resource["Type"] == f"AWS::{kind}"
+    }
+    most = set().union(*skips.values())
+    assert {} == {logical_id: most - own for logical_id, own in skips.items() if own != most}
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_only_actions_that_know_no_resource_are_allowed_on_all(name: str) -> None:
     general = re.compile(

@@ -147,6 +147,7 @@ def test_a_wrong_form_is_told_by_its_path(change: dict[str, Any], path: str) -> 
         pytest.param("s3://bucket/uploads/other/1/a.png", True, id="of another owner"),
         pytest.param("s3://bucket/uploads/owner/1/a.png", False, id="of one's own"),
         pytest.param("s3://bucket/.requests/x.json", True, id="a request"),
+        pytest.param("s3://bucket/.pipelines/owner/p/plan.json", True, id="what Darkroom keeps for itself"),
         pytest.param("s3://elsewhere/uploads/other/1/a.png", False, id="of another bucket"),
     ],
 )

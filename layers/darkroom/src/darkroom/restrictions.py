@@ -63,13 +63,16 @@ def _has(having: tuple[str, ...], name: str) -> bool:
 
 
 def _is_foreign(text: str, bucket: str, owner: str) -> bool:
-    """True for links to what is not the owner's. Agents take space around a link, and its scheme in any case."""
+    """True for links to what is not the owner's. Agents take space around a link, and its scheme in any case.
+
+    No prefix begins with a dot: folders that do are Darkroom's own.
+    """
     scheme, _, rest = text.strip().partition("://")
     own_bucket, _, key = rest.partition("/")
     if scheme.lower() != "s3" or own_bucket != bucket:
         return False
     folder, _, below = key.partition("/")
-    return folder == ".requests" or (folder == UPLOADS and not below.startswith(f"{owner}/"))
+    return folder.startswith(".") or (folder == UPLOADS and not below.startswith(f"{owner}/"))
 
 
 def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
