@@ -84,14 +84,14 @@ CASES: dict[str, tuple[str | None, Any, str]] = {
 class Calls:
     """`run_task` with its world in memory; `ends` is how the task does, None where it says nothing."""
 
-    def __init__(self, machines: Machines, ends: str | None, call: Any) -> None:
+    def __init__(self, machines: Machines, ends: str | None, call: Any, machine: str = "run_task") -> None:
         runtime = Runtime(name="sdruntime", type=RuntimeType.SDWEBUI)
         self._ends = ends
         self._tasks = InMemoryTaskStore()
         starts = TaskStarts(self._tasks, InMemoryBlobStore(), "bucket")
         self._calls = TaskCalls(starts, InMemoryRuntimeRegistry({"sdruntime": runtime}), 3600)
         name = f"call-{uuid4().hex[:8]}"
-        self.execution = machines.run("run_task", call, name, self._invoke, self._wait)
+        self.execution = machines.run(machine, call, name, self._invoke, self._wait)
         self.task = self._tasks.get(task_key(call, name))
 
     def _invoke(self, _: str, payload: dict[str, Any]) -> Any:
@@ -132,6 +132,23 @@ def test_run_task_ends_as_its_task_does(ended: dict[str, Calls], case: str) -> N
 
 def test_every_transition_of_run_task_is_run(ended: dict[str, Calls]) -> None:
     assert unvisited("run_task", [calls.execution for calls in ended.values()]) == set()
+
+
+@pytest.mark.parametrize(("ends", "status"), [("succeeded", "SUCCEEDED"), ("failed", "States.TaskFailed")])
+def test_anyones_state_machine_can_run_a_task_and_hears_how_it_ended(
+    machines: Machines, ends: str, status: str
+) -> None:
+    asked = {"StateMachineArn": machines.arn("run_task"), "Name.$": "$$.Execution.Name", "Input.$": "$"}
+    draw = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": asked}
+    machines.arn("anyones", {"StartAt": "Draw", "States": {"Draw": {**draw, "End": True}}})
+
+    error, output = Calls(machines, ends, CALL, "anyones").execution.end
+
+    assert error == status
+    if ends == "succeeded":
+        assert output["Output"] == {"status": "succeeded"}
+    else:
+        assert "TaskFailed" in output
 
 
 def test_the_states_of_every_state_machine_are_counted_somewhere() -> None:
