@@ -1,6 +1,7 @@
 """Configurations to render: the guide's own, and what else a config.yaml may say."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ def guide(name: str) -> dict[str, Any]:
     return _BUCKET | {"modelsRuntime": [{"name": "sdruntime", "type": "sdwebui"}]} | piece
 
 
+def documented(page: str) -> dict[str, Any]:
+    """The configuration that a page of the documentation shows."""
+    (block,) = re.findall(r"```yaml\n(modelsRuntime:.*?)```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL)
+    shown: dict[str, Any] = yaml.safe_load(block)
+    return _BUCKET | shown
+
+
 def runtime(extra: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """A configuration with one runtime of these values."""
     known = {"name": "sdruntime", "namespace": "default", "type": "sdwebui", "extraValues": dict(extra)}
@@ -32,6 +40,7 @@ def runtime(extra: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 CASES: dict[str, dict[str, Any]] = {
     **{f"guide-{path.stem}": guide(path.stem) for path in sorted(GUIDE.glob("*.yaml"))},
+    "documented-http": documented("runtimes.md"),
     "comfyui": runtime({}, type="comfyui", namespace="comfy"),
     "http": runtime(
         {"runtime": {"inferenceApi": {"image": {"repository": "r.example.com/flip"}, "port": 9000}}}, type="http"
