@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.documents import bind_inputs, read_document
 from darkroom.errors import InvalidRequestError
-from darkroom.inspections import check_document, find_foreign_links
+from darkroom.inspections import check_document, find_foreign_links, find_out_of_reach
 from darkroom.references import Reference, ReferenceFailedError, resolve
 from darkroom.runtimes import Runtime, RuntimeType
 
@@ -139,6 +139,16 @@ def test_a_wrong_form_is_told_by_its_path(change: dict[str, Any], path: str) -> 
         read_document(change)
 
     assert [fault.field for fault in caught.value.fields] == [path]
+
+
+def test_runtimes_of_other_keys_and_folders_that_they_cannot_write_to_are_found() -> None:
+    narrow = Runtime(name="narrow", type=RuntimeType.SDWEBUI, owners=("other",), output_prefix="posters")
+    document = read_document({"steps": [step(), step("b", runtime="narrow"), step("c", runtime="narrow")]})
+
+    found = list(find_out_of_reach(document, RUNTIMES | {"narrow": narrow}, "owner"))
+
+    assert [fault.field for fault in found] == ["steps[1].runtime", "prefix", "steps[2].runtime"]
+    assert list(find_out_of_reach(document, RUNTIMES | {"narrow": narrow}, "other")) == [found[1]]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.graphs import cycles, step_mentions
 from darkroom.models import JsonObject
 from darkroom.references import Mention, is_reference, mentions, resolve
-from darkroom.restrictions import foreign_links, unknown_names
+from darkroom.restrictions import foreign_links, out_of_reach, unknown_names
 from darkroom.runtimes import Runtime
 from darkroom.workflows import check_workflow
 
@@ -64,6 +64,19 @@ def find_faults(document: Document, runtimes: Mapping[str, Runtime]) -> Iterator
         yield from _content_faults(document, step, at)
         yield from _names_faults(step, at, runtimes)
         seen.add(step.id)
+
+
+def find_out_of_reach(document: Document, runtimes: Mapping[str, Runtime], owner: str) -> Iterator[FieldError]:
+    """Steps whose runtimes take others' tasks only, or write to another folder than the document's."""
+    told: set[FieldError] = set()
+    for number, step in enumerate(document.steps):
+        runtime = runtimes.get(step.runtime)
+        for fault in out_of_reach(runtime, owner, document.prefix) if runtime is not None else ():
+            at = f"steps[{number}].runtime" if fault.field == "runtime" else fault.field
+            place = FieldError(at, fault.message)
+            if place not in told:
+                yield place
+            told.add(place)
 
 
 def find_foreign_links(document: Document, bucket: str, owner: str) -> Iterator[FieldError]:

@@ -8,7 +8,7 @@ from typing import Any
 from darkroom.addresses import Network
 from darkroom.documents import MAX_DEADLINE, Document, bind_inputs, read_document, read_saved_run
 from darkroom.errors import FieldError, InvalidRequestError
-from darkroom.inspections import find_faults, find_foreign_links
+from darkroom.inspections import find_faults, find_foreign_links, find_out_of_reach
 from darkroom.models import JsonObject, to_text
 from darkroom.pipeline_files import PipelineFiles
 from darkroom.pipeline_ports import DefinitionStore, PipelineStore
@@ -43,6 +43,7 @@ class PipelineSubmissions:
         faults = list(find_faults(document, self.registry.all()))
         if any(fault.field.endswith(".runtime") for fault in faults):  # it may have been deployed this minute
             faults = list(find_faults(document, self.registry.refresh()))
+        faults += find_out_of_reach(document, self.registry.all(), owner)
         if owner != SHARED_OWNER:  # who may start executions may read the bucket, too
             faults += find_foreign_links(document, self.bucket, owner)
         if faults:

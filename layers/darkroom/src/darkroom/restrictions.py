@@ -58,6 +58,15 @@ def unknown_names(content: JsonObject, at: str, runtime: Runtime) -> Iterator[Fi
             yield FieldError(extend_path(at, field), message)
 
 
+def out_of_reach(runtime: Runtime, owner: str, prefix: str) -> Iterator[FieldError]:
+    """What the runtime's pods have no right to: there it would fail only after all attempts."""
+    if not runtime.serves(owner):
+        yield FieldError("runtime", f"the runtime {runtime.name!r} takes tasks of other API keys only")
+    if not runtime.may_write(prefix):
+        message = f"the runtime {runtime.name!r} writes to {runtime.output_prefix!r} only, and below it"
+        yield FieldError("prefix", message)
+
+
 def _has(having: tuple[str, ...], name: str) -> bool:
     return name.casefold() in {own.casefold() for own in having}  # the WebUI finds samplers so
 

@@ -10,7 +10,7 @@ from darkroom.errors import FieldError, UnknownRuntimeError, UnsupportedTaskErro
 from darkroom.models import to_text
 from darkroom.ports import BlobStore, RuntimeRegistry, TaskStore
 from darkroom.requests import TaskRequest
-from darkroom.restrictions import check_links, check_names
+from darkroom.restrictions import check_links, check_names, out_of_reach
 from darkroom.runtimes import Runtime
 from darkroom.tasks import Task, TaskType
 from darkroom.webhooks import check_webhook
@@ -156,14 +156,11 @@ def _find(runtimes: Mapping[str, Runtime], request: TaskRequest) -> Runtime | No
 
 
 def _check_reach(runtime: Runtime, request: TaskRequest, owner: str) -> None:
-    """Refuse what the runtime's pods have no right to: there it would fail only after all attempts."""
-    if not runtime.serves(owner):
-        path = request.paths.get("runtime", request.paths["model"])
-        message = f"the runtime {runtime.name!r} takes tasks of other API keys only"
-        raise UnsupportedTaskError(fields=[FieldError(path, message)])
-    if not runtime.may_write(request.prefix):
-        message = f"the runtime {runtime.name!r} writes to {runtime.output_prefix!r} only, and below it"
-        raise UnsupportedTaskError(fields=[FieldError(request.paths["prefix"], message)])
+    """Refuse what the runtime's pods have no right to."""
+    paths = {"runtime": request.paths["model"], **request.paths}
+    faults = [FieldError(paths[it.field], it.message) for it in out_of_reach(runtime, owner, request.prefix)]
+    if faults:
+        raise UnsupportedTaskError(fields=faults)
 
 
 def _variant(request: TaskRequest) -> str | None:

@@ -17,6 +17,7 @@ from darkroom.pipeline_runs import HEARTBEAT
 from darkroom.pipelines import SHARED_OWNER
 from darkroom.ports import RuntimeRegistry
 from darkroom.requests import Context, Prefix, fingerprint
+from darkroom.restrictions import out_of_reach
 from darkroom.task_starts import TaskStarts, reason_of
 from darkroom.tasks import Task, TaskKey, TaskStatus, TaskType
 
@@ -64,6 +65,8 @@ class TaskCalls:
             raise InvalidRequestError(fields=[FieldError("runtime", f"there is no runtime {call.runtime!r}")])
         if not runtime.can_do(call.type):
             raise InvalidRequestError(fields=[FieldError("type", f"the runtime does not do {call.type}")])
+        if faults := list(out_of_reach(runtime, call.owner, call.prefix)):
+            raise InvalidRequestError(fields=faults)
         timeout = max(2, call.timeout_seconds or self.longest)
         return {"timeout": timeout, "heartbeat": min(HEARTBEAT, timeout - 1)}
 
