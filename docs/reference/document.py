@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from darkroom import __version__
 from darkroom.content import CONTENTS
+from darkroom.documents import SavedRun
 from darkroom.errors import RequestError
 from darkroom.listings import TaskQuery
 from darkroom.task_requests import BatchForm, TaskForm
@@ -127,10 +128,14 @@ def _answers(name: str, known: Operation) -> Json:
     return made
 
 
+_CREATED = {"POST /v1/tasks": "task", "POST /v1/pipelines": "pipeline", "POST /v1/batches": "batch"}
+
+
 def _answer_headers(name: str, known: Operation, status: HTTPStatus) -> Json:
     made: Json = {}
-    if name == "POST /v1/tasks":
-        made["Location"] = {"description": "Where the task is to be found.", "schema": {"type": "string"}}
+    if name in _CREATED:
+        what = _CREATED[name]
+        made["Location"] = {"description": f"Where the {what} is to be found.", "schema": {"type": "string"}}
     if "Prefer" in known.headers and status < HTTPStatus.BAD_REQUEST:
         made["Preference-Applied"] = {"description": "For how long was waited.", "schema": {"type": "string"}}
     return made
@@ -178,7 +183,7 @@ def _shared_problems(kinds: Kinds) -> Json:
 def make_schemas() -> Json:
     """Every model, by its name."""
     asked = {it.request for it in OPERATIONS.values() if isinstance(it.request, type)}
-    asked |= {shapes.V1Alpha1, shapes.V1Alpha2, shapes.PipelineRequest, *CONTENTS.values()}
+    asked |= {shapes.V1Alpha1, shapes.V1Alpha2, shapes.PipelineDocument, SavedRun, *CONTENTS.values()}
     told = {it for operation in OPERATIONS.values() for it in operation.answers.values() if isinstance(it, type)}
     told.add(shapes.Problem)
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
@@ -206,6 +211,10 @@ def _variants(schemas: Json) -> Json:
     made[_TASK] = {"oneOf": [{"$ref": it} for it in mapping.values()], "discriminator": discriminator}
     batch = schemas[BatchForm.__name__]
     batch["properties"]["tasks"]["items"] = _ref(_TASK)
+    made["PipelineRequest"] = {
+        "description": "A pipeline's document, or the name of a saved one with inputs.",
+        "oneOf": [_ref(shapes.PipelineDocument.__name__), _ref(SavedRun.__name__)],
+    }
     return made
 
 

@@ -5,9 +5,13 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+import batch_examples
+
 from darkroom import tasks
 from darkroom.answers import TaskList, detail, summarize
 from darkroom.listings import Position
+from darkroom.pipeline_answers import PipelineDetails, PipelineSummary, StepView
+from darkroom.pipelines import Pipeline, PipelineStatus, StepStatus
 from darkroom.signed_links import SignedParts, SignedPut
 from darkroom.tasks import Task, TaskError, TaskType, Timings, changed
 
@@ -106,6 +110,44 @@ _DOCUMENT = {
     ],
 }
 
+_EVERYTHING = {
+    "name": "poster",
+    "id": "poster-42",
+    "inputs": {"prompt": {"type": "string"}, "scale": 2},
+    "deadline_seconds": 3600,
+    "max_parallel": 4,
+    "prefix": "posters",
+    "context": {"order": 42},
+    "webhook": {"url": "https://example.com/hook", "events": ["pipeline.succeeded", "pipeline.failed"]},
+    "steps": [
+        {
+            "id": "draft",
+            "runtime": "sdruntime",
+            "type": "text-to-image",
+            "content": _TEXT | {"prompt": "${inputs.prompt}", "seed": "${item}"},
+            "foreach": [1, 2, 3, 4],
+            "retry": {"max_attempts": 3, "backoff_seconds": 2, "on": ["timeout", "runtime_lost"]},
+            "timeout_seconds": 600,
+            "on_failure": "continue",
+        },
+        {
+            "id": "upscale",
+            "runtime": "sdruntime",
+            "type": "extra-single-image",
+            "foreach": "${draft.images}",
+            "when": "${inputs.scale} > 1",
+            "content": {"image": "${item}", "upscaling_resize": "${inputs.scale}", "upscaler_1": "Lanczos"},
+            "output": True,
+        },
+    ],
+}
+_SAVED = {
+    "definition": "poster",
+    "version": 3,
+    "inputs": {"prompt": "a lighthouse at dusk"},
+    "context": {"order": 43},
+}
+
 REQUESTS: Mapping[str, Mapping[str, Json]] = {
     "POST /v1/tasks": {
         "text-to-image": {"runtime": "sdruntime", "type": "text-to-image", "content": _TEXT},
@@ -149,7 +191,8 @@ REQUESTS: Mapping[str, Mapping[str, Json]] = {
             ],
         }
     },
-    "POST /v1/pipelines": {"draft-then-upscale": _DOCUMENT},
+    **batch_examples.REQUESTS,
+    "POST /v1/pipelines": {"draft-then-upscale": _DOCUMENT, "everything": _EVERYTHING, "a saved one": _SAVED},
     "POST /v1/pipelines:validate": {"draft-then-upscale": _DOCUMENT},
     "PUT /v1/pipeline-definitions/{name}": {"draft-then-upscale": _DOCUMENT},
     "POST /v1alpha2": {"text-to-image": {"task": {"metadata": _GUIDE, "content": _TEXT}}},
@@ -192,8 +235,65 @@ _SECRET = {
     "previous_until": None,
 }
 
-_PIPELINE = {"id": "01KG0000000000000000000000", "name": "draft-then-upscale", "status": "running"}
 _DEFINITION = {"name": "draft-then-upscale", "version": 3}
+
+
+def _pipeline(status: PipelineStatus, *steps: StepView, images: int = 0) -> Json:
+    """A run of the document in a status; its steps are those that have begun."""
+    folder = f"s3://{BUCKET}/.pipelines/x1y2z3a4b5/01KG0000000000000000000000/2026-01-31T12:00:00.000Z"
+    ended = status.ended
+    pipeline = Pipeline(
+        owner="x1y2z3a4b5",
+        id="01KG0000000000000000000000",
+        name="draft-then-upscale",
+        fingerprint="",
+        folder=folder,
+        created_at=START,
+        started_at=START,
+        expires_at=START + timedelta(days=14),
+        finished_at=START + 21 * _SECOND if ended else None,
+        status=status,
+        error=None if status is not PipelineStatus.CANCELLED else _STOPPED,
+        images=tuple(f"s3://{BUCKET}/pipelines/01KG0000000000000000000000/upscale/{n}.png" for n in range(images)),
+        context={"order": 42},
+    )
+    result = pipeline.result if status is PipelineStatus.SUCCEEDED else None
+    return PipelineDetails.of(pipeline, inputs={}, steps=steps, result=result).model_dump(mode="json")
+
+
+_STOPPED = TaskError(type="cancelled", message="the pipeline was cancelled")
+_DRAFT: Json = {"id": "draft", "runtime": "sdruntime", "type": "text-to-image", "needs": ()}
+_UPSCALE: Json = {"id": "upscale", "runtime": "sdruntime", "type": "extra-single-image", "needs": ("draft",)}
+_FIRST = StepView(**_DRAFT, status=StepStatus.RUNNING, progress=0.45, started_at=START + _SECOND)
+_FIRST_DONE = _FIRST.model_copy(
+    update={
+        "status": StepStatus.SUCCEEDED,
+        "progress": 1.0,
+        "done": 1,
+        "images": 1,
+        "finished_at": START + 9 * _SECOND,
+    }
+)
+_WAITS = StepView(**_UPSCALE, status="waiting")
+_LAST_DONE = StepView(
+    **_UPSCALE,
+    status=StepStatus.SUCCEEDED,
+    progress=1.0,
+    done=1,
+    images=1,
+    started_at=START + 10 * _SECOND,
+    finished_at=START + 20 * _SECOND,
+)
+_BEGUN = _pipeline(
+    PipelineStatus.RUNNING,
+    _FIRST.model_copy(update={"status": "waiting", "progress": 0.0, "started_at": None}),
+    _WAITS,
+)
+_ENDED = _pipeline(PipelineStatus.SUCCEEDED, _FIRST_DONE, _LAST_DONE, images=1)
+_STOPPED_AT_ONCE = _pipeline(
+    PipelineStatus.CANCELLED, _FIRST.model_copy(update={"status": StepStatus.CANCELLED, "progress": 1.0}), _WAITS
+)
+_LISTED = {name: _ENDED[name] for name in PipelineSummary.model_fields}
 
 ANSWERS: Mapping[str, Json] = {
     "POST /v1/tasks": _details(_QUEUED),
@@ -223,12 +323,13 @@ ANSWERS: Mapping[str, Json] = {
     "GET /v1/health": {"status": "ok", "version": "0.1.0", "runtimes": {"sdruntime": "sdwebui"}},
     "POST /v1alpha2": {"runtime": "sdruntime", **_ACCEPTED},
     "POST /v1alpha1": {"sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors", **_ACCEPTED},
-    "POST /v1/pipelines": _PIPELINE,
-    "GET /v1/pipelines": {"items": [_PIPELINE], "next_cursor": None},
+    **batch_examples.ANSWERS,
+    "POST /v1/pipelines": _BEGUN,
+    "GET /v1/pipelines": {"items": [_LISTED], "next_cursor": None},
     "POST /v1/pipelines:validate": {"valid": True, "name": "draft-then-upscale", "steps": ["draft", "upscale"]},
-    "GET /v1/pipelines/{id}": _PIPELINE,
-    "POST /v1/pipelines/{id}/cancel": _PIPELINE | {"status": "cancelled"},
-    "POST /v1/pipelines/{id}/retry": _PIPELINE,
+    "GET /v1/pipelines/{id}": _ENDED,
+    "POST /v1/pipelines/{id}/cancel": _STOPPED_AT_ONCE,
+    "POST /v1/pipelines/{id}/retry": _pipeline(PipelineStatus.RUNNING, _FIRST, _WAITS) | {"run": 2},
     "GET /v1/pipeline-definitions": {"items": [_DEFINITION]},
     "PUT /v1/pipeline-definitions/{name}": _DEFINITION,
     "GET /v1/pipeline-definitions/{name}": _DEFINITION | {"document": _DOCUMENT},
@@ -246,6 +347,18 @@ MEANINGS: Mapping[tuple[str, HTTPStatus], str] = {
     ("DELETE /v1/tasks/{id}", HTTPStatus.NO_CONTENT): "It is gone.",
     ("POST /v1/tasks/{id}/cancel", HTTPStatus.OK): "The task as it is now: cancelled, or ended otherwise before.",
     ("POST /v1/tasks/{id}/retry", HTTPStatus.ACCEPTED): "The task, which waits again.",
+    **batch_examples.MEANINGS,
+    ("POST /v1/pipelines", HTTPStatus.ACCEPTED): "The pipeline, which runs.",
+    ("POST /v1/pipelines", HTTPStatus.OK): "The pipeline, which has ended.",
+    ("POST /v1/pipelines:validate", HTTPStatus.OK): "Nothing is wrong with it.",
+    ("GET /v1/pipelines", HTTPStatus.OK): "A page of pipelines.",
+    ("GET /v1/pipelines/{id}", HTTPStatus.OK): "The pipeline.",
+    ("POST /v1/pipelines/{id}/cancel", HTTPStatus.OK): "The pipeline as it is now: cancelled, or ended before.",
+    ("POST /v1/pipelines/{id}/retry", HTTPStatus.ACCEPTED): "The pipeline, which runs again.",
+    ("POST /v1/pipelines/{id}/retry", HTTPStatus.OK): "The pipeline, which has ended again.",
+    ("GET /v1/pipeline-definitions", HTTPStatus.OK): "The saved pipelines.",
+    ("PUT /v1/pipeline-definitions/{name}", HTTPStatus.OK): "It is saved, as this version.",
+    ("GET /v1/pipeline-definitions/{name}", HTTPStatus.OK): "The version.",
     ("POST /v1/uploads", HTTPStatus.CREATED): "Where to put the file.",
     ("POST /v1/uploads:complete", HTTPStatus.OK): "The file is there.",
     ("GET /v1/runtimes", HTTPStatus.OK): "The runtimes.",

@@ -8,18 +8,23 @@ from pydantic import BaseModel
 from shapes import (
     Accepted,
     BatchAnswer,
-    Definition,
-    DefinitionList,
-    DefinitionName,
     Health,
-    PipelineAnswer,
-    PipelineCheck,
-    PipelineList,
+    PipelineDocument,
 )
 
 from darkroom import errors
 from darkroom.answers import TaskDetails, TaskList
+from darkroom.batch_answers import BatchDetails, BatchList
+from darkroom.batch_requests import BatchRequest
 from darkroom.deliveries import DeliveryList
+from darkroom.pipeline_answers import (
+    DefinitionDetails,
+    DefinitionList,
+    DefinitionName,
+    PipelineCheck,
+    PipelineDetails,
+    PipelineList,
+)
 from darkroom.runtime_desk import Redrive, RuntimeDetails, RuntimeList
 from darkroom.signatures import WebhookSecret
 from darkroom.task_requests import BatchForm, TaskForm
@@ -32,6 +37,7 @@ _TASK: Problems = (*_BODY, errors.UnknownRuntimeError, errors.UnsupportedTaskErr
 _FOREIGN: Problems = (errors.ForbiddenError,)
 _PIPELINE: Problems = (*_TASK, errors.DefinitionNotFoundError)
 _ONE_PIPELINE: Problems = (*_FOREIGN, errors.PipelineNotFoundError)
+_ONE_BATCH: Problems = (*_FOREIGN, errors.BatchNotFoundError)
 _ONE_TASK: Problems = (*_FOREIGN, errors.TaskNotFoundError)
 
 
@@ -54,6 +60,7 @@ _PREFER = (
     "With `Prefer: wait=N` the answer is held back for up to N seconds (25 at most) until the task ends; "
     "`Preference-Applied` says for how long."
 )
+_PREFER_PIPELINE = _PREFER.replace("the task", "the pipeline")
 _LIST = ("status", "type", "runtime", "model", "pipeline", "since", "until", "limit", "cursor", "owner")
 _FOLLOW = ("getTask", "cancelTask", "retryTask", "deleteTask")
 
@@ -127,44 +134,101 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "POST /v1/pipelines": Operation(
         "Pipelines",
-        {HTTPStatus.ACCEPTED: PipelineAnswer, HTTPStatus.OK: PipelineAnswer},
+        {HTTPStatus.ACCEPTED: PipelineDetails, HTTPStatus.OK: PipelineDetails},
         (*_PIPELINE, errors.PipelineConflictError),
         "PipelineRequest",
         headers=("Prefer",),
-        more=_PREFER.replace("the task", "the pipeline"),
+        links=("getPipeline", "cancelPipeline", "retryPipeline"),
+        more=(
+            "A document, or the name of a saved one with inputs. The same body under the same `id` runs once; "
+            "another body under it is a conflict. The status is 202 while the pipeline runs and 200 once it has "
+            "ended. " + _PREFER_PIPELINE
+        ),
     ),
     "POST /v1/pipelines:validate": Operation(
-        "Pipelines", {HTTPStatus.OK: PipelineCheck}, _PIPELINE, "PipelineRequest"
+        "Pipelines",
+        {HTTPStatus.OK: PipelineCheck},
+        _PIPELINE,
+        PipelineDocument,
+        more="What is wrong is answered as `POST /v1/pipelines` would: `errors` has the path of every fault.",
     ),
     "GET /v1/pipelines": Operation(
         "Pipelines",
         {HTTPStatus.OK: PipelineList},
         (errors.InvalidRequestError, *_FOREIGN),
         queries=("limit", "cursor", "owner"),
+        more="The owner's, and those that were started at Step Functions itself, which are everyone's.",
     ),
     "GET /v1/pipelines/{id}": Operation(
-        "Pipelines", {HTTPStatus.OK: PipelineAnswer}, _ONE_PIPELINE, queries=("owner",), headers=("Prefer",)
+        "Pipelines",
+        {HTTPStatus.OK: PipelineDetails},
+        _ONE_PIPELINE,
+        queries=("owner",),
+        headers=("Prefer",),
+        more=_PREFER_PIPELINE,
     ),
     "POST /v1/pipelines/{id}/cancel": Operation(
-        "Pipelines", {HTTPStatus.OK: PipelineAnswer}, _ONE_PIPELINE, queries=("owner",)
+        "Pipelines",
+        {HTTPStatus.OK: PipelineDetails},
+        _ONE_PIPELINE,
+        queries=("owner",),
+        more="May be repeated. Its tasks are cancelled within moments.",
     ),
     "POST /v1/pipelines/{id}/retry": Operation(
         "Pipelines",
-        {HTTPStatus.ACCEPTED: PipelineAnswer, HTTPStatus.OK: PipelineAnswer},
+        {HTTPStatus.ACCEPTED: PipelineDetails, HTTPStatus.OK: PipelineDetails},
         (*_ONE_PIPELINE, errors.PipelineStateError, errors.PipelineConflictError),
         queries=("owner",),
+        headers=("Prefer",),
+        more="For pipelines that failed or were cancelled. What has succeeded, single items included, is kept.",
     ),
     "GET /v1/pipeline-definitions": Operation(
         "Pipelines", {HTTPStatus.OK: DefinitionList}, _FOREIGN, queries=("owner",)
     ),
     "PUT /v1/pipeline-definitions/{name}": Operation(
-        "Pipelines", {HTTPStatus.OK: DefinitionName}, _PIPELINE, "PipelineRequest"
+        "Pipelines",
+        {HTTPStatus.OK: DefinitionName},
+        _PIPELINE,
+        PipelineDocument,
+        more="The same document as the latest version's makes no new one.",
     ),
     "GET /v1/pipeline-definitions/{name}": Operation(
         "Pipelines",
-        {HTTPStatus.OK: Definition},
+        {HTTPStatus.OK: DefinitionDetails},
         (errors.InvalidRequestError, *_FOREIGN, errors.DefinitionNotFoundError),
         queries=("version", "owner"),
+    ),
+    "POST /v1/batches": Operation(
+        "Batches",
+        {HTTPStatus.ACCEPTED: BatchDetails, HTTPStatus.OK: BatchDetails},
+        (*_PIPELINE, errors.BatchConflictError),
+        BatchRequest,
+        headers=("Idempotency-Key",),
+        more=(
+            "The manifest is JSON Lines or CSV, at most 256 MB. A row that is wrong fails alone. The same request "
+            "again, by its `id` or by an `Idempotency-Key`, is answered with the same batch and not run twice."
+        ),
+    ),
+    "GET /v1/batches": Operation(
+        "Batches",
+        {HTTPStatus.OK: BatchList},
+        (errors.InvalidRequestError, *_FOREIGN),
+        queries=("limit", "cursor", "owner"),
+    ),
+    "GET /v1/batches/{id}": Operation("Batches", {HTTPStatus.OK: BatchDetails}, _ONE_BATCH, queries=("owner",)),
+    "POST /v1/batches/{id}/cancel": Operation(
+        "Batches",
+        {HTTPStatus.OK: BatchDetails},
+        _ONE_BATCH,
+        queries=("owner",),
+        more="Its results are there within moments, once everything that ran has been cancelled.",
+    ),
+    "POST /v1/batches/{id}/retry": Operation(
+        "Batches",
+        {HTTPStatus.ACCEPTED: BatchDetails},
+        (*_ONE_BATCH, errors.BatchStateError),
+        queries=("owner",),
+        more="For batches that failed or were cancelled. What has succeeded is kept.",
     ),
     "POST /v1/uploads": Operation(
         "Uploads",
@@ -214,6 +278,7 @@ OPERATIONS: Mapping[str, Operation] = {
 GROUPS: Mapping[str, str] = {
     "Tasks": "Ask for images, and follow what becomes of it.",
     "Pipelines": "Many steps, several runtimes, one request.",
+    "Batches": "Up to 100,000 tasks or pipelines from one file.",
     "Uploads": "Bring inputs to where contents can name them.",
     "Runtimes": "What is deployed, what it can do, and how it fares.",
     "Webhooks": "How you are told, and what became of it.",

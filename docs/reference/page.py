@@ -105,6 +105,13 @@ class _Reader:
         if "oneOf" not in schema:
             return _text(schema.get("description", "")) + self._fields(schema, _DEPTH)
         variants = [self._resolve(it) for it in schema["oneOf"]]
+        if "discriminator" not in schema:
+            made = _text(schema.get("description", ""))
+            for it, named in zip(variants, schema["oneOf"], strict=True):
+                name = named["$ref"].rpartition("/")[2]
+                inner = _text(it.get("description", "")) + self._fields(it, _DEPTH)
+                made += f"<details><summary><code>{escape(name)}</code></summary>{inner}</details>"
+            return made
         common = variants[0] | {
             "properties": variants[0]["properties"] | {"type": self._components["schemas"]["TaskType"]}
         }

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from darkroom.answers import TaskDetails
+from darkroom.documents import Document
 from darkroom.models import JsonObject, Model
 from darkroom.requests import Context, Id, Name, Prefix
 from darkroom.runtimes import TypeName
@@ -114,50 +115,5 @@ class V1Alpha1(BaseModel):
     prompt: Any = ""
 
 
-class PipelineAnswer(BaseModel):
-    """A pipeline and how its steps stand."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: str
-    status: str
-
-
-class PipelineList(Model):
-    """A page of pipelines, the newest first."""
-
-    items: list[PipelineAnswer]
-    next_cursor: str | None
-
-
-class PipelineCheck(Model):
-    """A document that could be run."""
-
-    valid: Literal[True]
-    name: str | None
-    steps: list[str]
-
-
-class PipelineRequest(BaseModel):
-    """A pipeline's document (see docs/pipelines.md), or the name of a saved one with inputs."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class DefinitionName(Model):
-    """A saved pipeline."""
-
-    name: str
-    version: int
-
-
-class DefinitionList(Model):
-    """The saved pipelines, and their latest versions."""
-
-    items: list[DefinitionName]
-
-
-class Definition(DefinitionName):
-    """A saved pipeline, and what it holds."""
-
-    document: JsonObject
+class PipelineDocument(Document):
+    """A pipeline: steps that build on each other, and what a run may be given. `docs/pipelines.md` explains it."""
