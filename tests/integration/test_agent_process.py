@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,7 +18,6 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from darkroom import tasks
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.messages import TaskMessage, TaskResult
 from darkroom.models import now
@@ -315,51 +313,6 @@ def test_what_cannot_work_fails_and_says_why(
     assert "content.init_images[0]" in ended.error.message
 
 
-def test_a_malformed_message_ends_in_the_dead_letter_queue(
-    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
-) -> None:
-    _, url = start_runtime()
-    start_agent(url)
-    cloud.send("{")
-    cloud.end_of(cloud.submit(make_task))
-    until(lambda: cloud.count("dead") == (1, 0), "the dead letter")
-    assert (0, 0) == cloud.count()
-
-
-def test_an_agent_killed_in_mid_run_loses_nothing_and_another_finishes(
-    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
-) -> None:
-    _, url = start_runtime()
-    killed = start_agent(url)
-    task = cloud.submit(make_task, content=LONG)
-    until(lambda: cloud.state(task).status is TaskStatus.RUNNING, "the claim")
-    time.sleep(0.5)  # well into the run
-    killed.stop(signal.SIGKILL)
-    second = start_agent(url)
-    ended = cloud.end_of(task)
-    assert (TaskStatus.SUCCEEDED, 2) == (ended.status, ended.attempt)
-    until(lambda: cloud.count() == (0, 0), "the message's deletion")
-    second.until_event("task_reported")
-    assert [] == cloud.accept_result()
-
-
-def test_a_drain_with_a_short_grace_puts_the_running_task_back_at_once(
-    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
-) -> None:
-    _, url = start_runtime()
-    agent = start_agent(url, drain_seconds=0.3, lease_seconds=60)
-    task = cloud.submit(make_task, content=LONG)
-    until(lambda: cloud.state(task).status is TaskStatus.RUNNING, "the claim")
-    agent.stop()
-    started = time.monotonic()
-    until(lambda: cloud.state(task).status is TaskStatus.QUEUED, "the release")
-    until(lambda: cloud.count() == (1, 0), "the message is seen again")
-    assert time.monotonic() - started < 2.5
-    assert 0 == agent.wait()
-    start_agent(url)
-    assert 2 == cloud.end_of(task).attempt
-
-
 def test_a_drain_with_a_long_grace_finishes_what_runs_and_takes_nothing_more(
     cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
 ) -> None:
@@ -374,38 +327,6 @@ def test_a_drain_with_a_long_grace_finishes_what_runs_and_takes_nothing_more(
     assert (TaskStatus.SUCCEEDED, 1) == (ended.status, ended.attempt)
     assert 0 == agent.wait()
     assert (TaskStatus.QUEUED, (1, 0)) == (cloud.state(later).status, cloud.count())
-
-
-def test_a_message_delivered_twice_at_once_is_run_once(
-    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
-) -> None:
-    agents = [start_agent(start_runtime()[1]) for _ in range(2)]
-    for agent in agents:
-        agent.until_event("runtime_ready")
-    task = cloud.submit(make_task, content=QUICK | {"steps": 20})
-    cloud.send(TaskMessage.of(task).to_json())
-    ended = cloud.end_of(task)
-    assert (TaskStatus.SUCCEEDED, 1) == (ended.status, ended.attempt)
-    until(lambda: cloud.count() == (0, 0), "both messages' deletion")
-    assert 1 == sum(len(agent.events("task_claimed")) for agent in agents)
-    assert [] == cloud.accept_result()
-
-
-def test_a_cancelled_task_is_interrupted_and_its_outputs_are_dropped(
-    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
-) -> None:
-    _, url = start_runtime()
-    agent = start_agent(url)
-    task = cloud.submit(make_task, content=LONG | {"steps": 150})
-    until(lambda: cloud.state(task).status is TaskStatus.RUNNING, "the claim")
-    time.sleep(0.3)
-    cloud.store.apply(task.key, tasks.cancel(now()))
-    started = time.monotonic()
-    until(lambda: cloud.count() == (0, 0), "the message's deletion")
-    assert time.monotonic() - started < 3
-    assert "cancelled" == agent.events("task_abandoned")[0]["reason"]
-    assert TaskStatus.SUCCEEDED is cloud.end_of(cloud.submit(make_task)).status
-    assert 1 == len(agent.events("task_reported"))
 
 
 def test_a_runtime_killed_in_mid_run_and_back_finishes_the_task(
@@ -472,26 +393,6 @@ def test_an_idle_agent_gets_an_urgent_task_at_once(
     started = time.monotonic()
     assert TaskStatus.SUCCEEDED is cloud.end_of(cloud.submit(make_task, priority="high")).status
     assert time.monotonic() - started < 5
-
-
-def is_running(cloud: Cloud, task: Task) -> bool:
-    return cloud.state(task).status is TaskStatus.RUNNING
-
-
-def test_a_new_task_starts_on_the_idle_one_of_two_agents(
-    cloud: Cloud, make_task: Submit, start_runtime: StartRuntime, start_agent: Start
-) -> None:
-    agents = [start_agent(start_runtime()[1]) for _ in range(2)]
-    for agent in agents:
-        agent.until_event("runtime_ready")
-    for _ in range(2):
-        long = cloud.submit(make_task, content=LONG | {"steps": 40})
-        until(partial(is_running, cloud, long), "the long one runs")
-        time.sleep(0.3)
-        quick = cloud.submit(make_task)
-        first = cloud.end_of(quick)  # and not the long one
-        assert (TaskStatus.SUCCEEDED, 1) == (first.status, first.attempt)
-        cloud.end_of(long)
 
 
 def test_an_environment_that_lacks_variables_is_told_at_once(start: Start) -> None:
