@@ -16,6 +16,7 @@ from tests.contract.charts import ROOT, check, render
 from darkroom_cli.deploy.commands import Command
 from darkroom_cli.deploy.faults import check_config
 from darkroom_cli.deploy.plans import Deployment
+from darkroom_cli.deploy.template_parameters import parameter_names
 
 REGISTRATION = {
     "name": "sdruntime",
@@ -98,6 +99,24 @@ def test_sam_reads_a_parameter_as_it_was_given(text: str) -> None:
         "OutputPrefix": "team-a",
         "TaskTypes": "",
     }.items() <= read.items()
+
+
+@pytest.mark.parametrize("file", STACKS.values())
+def test_the_parameters_that_a_configuration_is_held_against_are_the_templates(file: str) -> None:
+    assert list(template(file)["Parameters"]) == parameter_names(ROOT / "sam" / file)
+
+
+def test_a_runtime_that_is_no_longer_narrow_says_so() -> None:
+    """A stack keeps the parameters that it is not given."""
+    (release,) = deployment().releases
+    assert {"Owners": "*", "OutputPrefix": "*", "TaskTypes": ""}.items() <= release.stack_parameters().items()
+
+
+def test_what_is_said_of_one_runtime_goes_before_what_is_said_of_all() -> None:
+    given = guide("runtime") | {"parameters": {"runtime": {"Owners": "key9", "OutputPrefix": "all"}}}
+    given["modelsRuntime"][0] |= {"owners": ["key1"]}
+    (release,) = Deployment(check_config(given), "us-west-2", ROOT, Path()).releases
+    assert {"Owners": "key1", "OutputPrefix": "all"}.items() <= release.stack_parameters().items()
 
 
 def test_every_output_that_is_read_is_there() -> None:

@@ -141,6 +141,35 @@ def test_from_a_folder_below_the_paths_lead_back(repository: Path, monkeypatch: 
     assert "--template-file ../sam/cluster.yaml" in result.stdout
 
 
+@pytest.mark.parametrize("command", [("deploy", "-d", "-T", "-R", "us-west-2"), ("config", "validate")])
+def test_a_parameter_that_no_template_has_is_told_and_not_dropped(
+    repository: Path, command: tuple[str, ...]
+) -> None:
+    for name in ("cluster", "runtime", "template", "operations"):
+        (repository / f"sam/{name}.yaml").write_text((ROOT / f"sam/{name}.yaml").read_text("utf-8"), "utf-8")
+    (repository / "config.yaml").write_text("""
+modelBucketArn: arn:aws:s3:::models
+modelsRuntime: [{name: a, type: sdwebui}]
+parameters:
+  cluster: {ExistingVpc: vpc-1, NodeCount: "3"}
+  controlPlane: {EventBusName: two}
+  runtime: {Moon: "1"}
+""")
+    result = darkroom(*command)
+    assert 0 != result.exit_code
+    told = " ".join(result.stderr.split())
+    assert (
+        "parameters.cluster.ExistingVpc: sam/cluster.yaml has no such parameter; did you mean ExistingVpcId?"
+        in told
+    )
+    assert (
+        "parameters.runtime.Moon: sam/runtime.yaml has no such parameter; there are ControlPlane, RuntimeName"
+        in told
+    )
+    assert "NodeCount" not in told
+    assert "EventBusName" not in told
+
+
 def test_validate_tells_every_fault(repository: Path) -> None:
     good = repository / "good.yaml"
     good.write_text("modelBucketArn: arn:aws:s3:::m\nmodelsRuntime:\n- {name: a, type: sdwebui}\n")

@@ -20,7 +20,8 @@ from darkroom_cli.deploy.names import Names
 from darkroom_cli.deploy.plans import Deployment
 from darkroom_cli.deploy.removal import KEPT, REMOVED, Removal
 from darkroom_cli.deploy.runner import Runner
-from darkroom_cli.deploy.workplace import Workplace
+from darkroom_cli.deploy.template_parameters import check_parameters
+from darkroom_cli.deploy.workplace import Workplace, find_source
 from darkroom_cli.errors import AwsError, ConfigurationError, UsageError
 from darkroom_cli.stacks import explained_aws
 
@@ -121,7 +122,9 @@ def show_status(session: Session, wanted: Wanted) -> None:
 
 def validate(session: Session, file: Path) -> None:
     """Check a configuration."""
-    config = read_config(file)
+    config, source = read_config(file), find_source()
+    if source is not None:
+        check_parameters(config, source)
     if session.json:
         session.give_json(config.model_dump(mode="json", by_alias=True, exclude_unset=True))
         return

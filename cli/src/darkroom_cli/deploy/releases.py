@@ -87,9 +87,10 @@ class Release:
             "ServiceAccount": self.service_account,
         }
         known = stack.parameters(lambda output: variable(CONTROL_PLANE[output]))
+        wide = {"Owners": "*", "OutputPrefix": "*"}  # said, since a stack keeps what it was once told
         reach = {"Owners": ",".join(runtime.owners or ()), "OutputPrefix": runtime.output_prefix or ""}
         given = {name: value for name, value in reach.items() if value}
-        return {**known, **cluster, **self.config.parameters.runtime, **given}
+        return {**known, **cluster, **wide, **self.config.parameters.runtime, **given}
 
     def step(self) -> Step:
         """Installs or upgrades it."""

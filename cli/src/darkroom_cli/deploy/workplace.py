@@ -11,10 +11,20 @@ from darkroom_cli.deploy.documents import read_config, write_yaml
 from darkroom_cli.deploy.generation import Options, generate, write_config
 from darkroom_cli.deploy.names import Names
 from darkroom_cli.deploy.plans import Deployment
+from darkroom_cli.deploy.template_parameters import check_parameters
 from darkroom_cli.errors import UsageError
 from darkroom_cli.stacks import explained_aws
 
 _MARK = Path("sam/cluster.yaml")
+
+
+def find_source() -> Path | None:
+    """This repository, seen from the current folder, which lies in it; else None."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / _MARK).is_file():
+            return Path(*[".."] * len(here.relative_to(folder).parts))
+    return None
 
 
 @dataclass(frozen=True)
@@ -42,11 +52,10 @@ class Workplace:
             found = region or boto3.Session().region_name
         if not found:
             raise UsageError("It is not known where to deploy.", hint="Say --region, or set AWS_DEFAULT_REGION.")
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            if (folder / _MARK).is_file():
-                return cls(found, config_file, Path(*[".."] * len(here.relative_to(folder).parts)))
-        raise UsageError(f"There is no {_MARK} here.", hint="Run this in Darkroom's repository.")
+        source = find_source()
+        if source is None:
+            raise UsageError(f"There is no {_MARK} here.", hint="Run this in Darkroom's repository.")
+        return cls(found, config_file, source)
 
     @staticmethod
     def aws_of(region: str | None, stack: str = "") -> AwsAccess:
@@ -89,6 +98,7 @@ class Workplace:
             UsageError: the options say otherwise than it does.
         """
         config = read_config(self.config_file)
+        check_parameters(config, self.source)
         runtime = config.models_runtime[0]
         says: dict[str, set[str]] = {
             "--stack-name": {config.stack_name, config.stack_name.lower()},
