@@ -3,17 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from tests.e2e.users import User, eventually
+from typer.testing import CliRunner
 
 from darkroom.aws.batch_store import DynamoBatchStore
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.batches import BatchKey
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskKey
+from darkroom_cli.main import app
 from darkroom_local.demo.inputs import picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -223,3 +226,29 @@ async def test_the_start_and_end_of_a_batch_are_told_on_the_bus_once(batches: Ba
     assert told[1]["detail"]["counts"] == {"running": 0, "succeeded": 1, "failed": 0, "cancelled": 0}
     _, listed, _ = await batches.user.call("GET", "/v1/batches?limit=1")
     assert [it["id"] for it in listed["items"]] == [id_]
+
+
+async def test_the_command_line_submits_watches_lists_and_prints_results(batches: Batches, tmp_path: Path) -> None:
+    user = batches.user
+    environment = {"DARKROOM_URL": user.cloud.api_url, "DARKROOM_API_KEY": user.cloud.api_key}
+    manifest, written = tmp_path / "prompts.csv", tmp_path / "results.jsonl"
+    manifest.write_text("prompt,steps\na dog,2\na cat,0\n")
+
+    async def darkroom(*arguments: str) -> tuple[int, str]:
+        invoke = CliRunner().invoke
+        result = await asyncio.to_thread(invoke, app, ["batches", *arguments], env=environment)
+        return result.exit_code, result.output
+
+    defaults = ("--runtime", "sdruntime", "--type", "text-to-image", "--content", '{"width": 64, "height": 64}')
+    code, output = await darkroom(
+        "submit", str(manifest), *defaults, "--id", "by-cli", "--watch", "-o", str(written)
+    )
+    assert (code, "by-cli failed 2/2" in output, "content.steps" in output) == (4, True, True), output
+    assert [json.loads(line)["status"] for line in written.read_text().splitlines()] == ["succeeded", "failed"]
+    assert "by-cli" in (await darkroom("list"))[1]
+    code, output = await darkroom("results", "by-cli", "--failures")
+    assert (code, json.loads(output)["row"]) == (0, 2)
+    assert (await darkroom("show", "none"))[0] == 3
+    assert (await darkroom("cancel", "by-cli"))[0] == 0
+    task = await user.task("by-cli-1")
+    assert task["output_location"].endswith("/batches/by-cli/by-cli-1")

@@ -144,7 +144,7 @@ class Machines:
 
     def run(self, machine: str, input_: Json, name: str, function: Function, wait: Wait) -> Execution:
         """Run an execution to its end. Its functions are told apart by `name`, which they all hear of."""
-        self._runs[name] = function, wait
+        self.answer(name, function, wait)
         nearly_over = self._nearly_over[name] = Event()
         started = self.client.start_execution(
             stateMachineArn=self.arn(machine), name=name, input=json.dumps(input_)
@@ -160,6 +160,10 @@ class Machines:
         execution = Execution(found, [event for page in pages for event in page["events"]])
         assert execution.largest < LIMIT
         return execution
+
+    def answer(self, name: str, function: Function, wait: Wait) -> None:
+        """Say who answers for the functions of an execution."""
+        self._runs[name] = function, wait
 
     def arn(self, machine: str, found: dict[str, Any] | None = None) -> str:
         """The state machine's ARN; `found` is its definition where it is none of ours."""
@@ -179,14 +183,14 @@ class Machines:
 
     def _call(self, name: str, body: bytes) -> Invocation:
         payload = json.loads(body)
-        execution = payload.get("name") or payload["pipeline"]["id"]
+        execution = payload.get("name") or (payload.get("pipeline") or payload["batch"])["id"]
         function, wait = self._runs[execution]
         try:
             answer = function(name, payload)
         except StateError as error:
             return Invocation.failed("", error.name, error.cause)
         finally:
-            if payload["do"] in _LAST:
+            if payload["do"] in _LAST and execution in self._nearly_over:
                 self._nearly_over[execution].set()
         if "token" in payload:
             self._pool.submit(self._answer, payload, wait)

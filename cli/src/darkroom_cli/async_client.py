@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from darkroom_cli import calls
 from darkroom_cli.access import Access
@@ -14,6 +14,9 @@ from darkroom_cli.performers import AsyncPerformer
 from darkroom_cli.profiles import find_access
 from darkroom_cli.runtimes import Redrive, Runtime
 from darkroom_cli.tasks import Filter, Submission, Task
+
+if TYPE_CHECKING:
+    from darkroom_cli.batch_clients import AsyncBatches
 
 
 class AsyncClient:
@@ -45,6 +48,13 @@ class AsyncClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._performer.close()
+
+    @property
+    def batches(self) -> "AsyncBatches":
+        """See `Client.batches`."""
+        from darkroom_cli.batch_clients import AsyncBatches
+
+        return AsyncBatches(self._performer, self._does)
 
     async def submit(self, *, key: str | None = None, wait: float = 0, **task: Unpack[Submission]) -> Task:
         """See `Client.submit`."""

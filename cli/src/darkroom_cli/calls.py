@@ -71,12 +71,12 @@ def submit(submission: Submission, *, key: str | None = None, wait: float = 0) -
     """Ask for a task. `key` makes repetitions harmless; without one, one is made up for this call."""
     body = submission if key else _with_id(submission)
     headers = {"Idempotency-Key": key or uuid4().hex} | _prefer(wait)
-    return Call(_post("/v1/tasks", body, headers, wait), _reader(Task))
+    return Call(_post("/v1/tasks", body, headers, wait), make_reader(Task))
 
 
 def submit_batch(submissions: Sequence[Submission], *, key: str | None = None) -> Call[list[Task | ApiError]]:
     """Ask for up to `BATCH` tasks; each is accepted or refused for itself. `key` is as for `submit`."""
-    read = _reader(list[BatchItem], within="items")
+    read = make_reader(list[BatchItem], within="items")
     tasks = list(submissions) if key else [_with_id(submission) for submission in submissions]
     send = _post("/v1/tasks:batch", {"tasks": tasks}, {"Idempotency-Key": key or uuid4().hex})
     return Call(send, lambda answer: [item.outcome() for item in read(answer)])
@@ -84,24 +84,24 @@ def submit_batch(submissions: Sequence[Submission], *, key: str | None = None) -
 
 def get(id_: str, *, wait: float = 0) -> Call[Task]:
     """Look at a task; with `wait`, the answer may be held back until it ends."""
-    return Call(Send("GET", _task(id_), headers=_prefer(wait), wait=wait), _reader(Task))
+    return Call(Send("GET", _task(id_), headers=_prefer(wait), wait=wait), make_reader(Task))
 
 
 def list_page(which: Filter, limit: int, cursor: str | None) -> Call[Page]:
     """Look at one page of tasks, newest first."""
     query: dict[str, str | Sequence[str]] = {name: _text(value) for name, value in which.items() if value}
     query |= {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
-    return Call(Send("GET", "/v1/tasks", query=query), _reader(Page))
+    return Call(Send("GET", "/v1/tasks", query=query), make_reader(Page))
 
 
 def cancel(id_: str) -> Call[Task]:
     """End a task; one that has ended stays as it is."""
-    return Call(_post(f"{_task(id_)}/cancel"), _reader(Task))
+    return Call(_post(f"{_task(id_)}/cancel"), make_reader(Task))
 
 
 def retry(id_: str) -> Call[Task]:
     """Run a task that has ended once more."""
-    return Call(_post(f"{_task(id_)}/retry"), _reader(Task), repeatable=False)
+    return Call(_post(f"{_task(id_)}/retry"), make_reader(Task), repeatable=False)
 
 
 def delete(id_: str) -> Call[None]:
@@ -113,7 +113,7 @@ def request_upload(name: str, size: int, content_type: str) -> Call[Ticket]:
     """Ask for links to upload a file of `size` bytes. Of its name, the API takes plain characters only."""
     plain = _UNSAFE.sub("_", name).lstrip("_.").replace("..", "_")[-LONGEST_NAME:] or "file"
     body = {"filename": plain, "size": size, "content_type": content_type}
-    return Call(_post("/v1/uploads", body), _reader(Ticket))
+    return Call(_post("/v1/uploads", body), make_reader(Ticket))
 
 
 def complete_upload(ticket: Ticket, tags: Sequence[str]) -> Call[None]:
@@ -125,17 +125,17 @@ def complete_upload(ticket: Ticket, tags: Sequence[str]) -> Call[None]:
 
 def list_runtimes() -> Call[list[Runtime]]:
     """Look at the runtimes."""
-    return Call(Send("GET", "/v1/runtimes"), _reader(list[Runtime], within="runtimes"))
+    return Call(Send("GET", "/v1/runtimes"), make_reader(list[Runtime], within="runtimes"))
 
 
 def get_runtime(name: str) -> Call[Runtime]:
     """Look at one runtime."""
-    return Call(Send("GET", _runtime(name)), _reader(Runtime))
+    return Call(Send("GET", _runtime(name)), make_reader(Runtime))
 
 
 def redrive(name: str) -> Call[Redrive]:
     """Put a runtime's dead letters back into its queue."""
-    return Call(_post(f"{_runtime(name)}/redrive"), _reader(Redrive))
+    return Call(_post(f"{_runtime(name)}/redrive"), make_reader(Redrive))
 
 
 def read_error(answer: Answer) -> ApiError:
@@ -182,7 +182,11 @@ def _text(value: object) -> str | Sequence[str]:
     return value if isinstance(value, str) else [str(item) for item in cast("Sequence[str]", value)]
 
 
-def _reader(kind: Any, within: str | None = None) -> Callable[[Answer], Any]:  # noqa: ANN401  a type, or a generic
+def make_reader(kind: Any, within: str | None = None) -> Callable[[Answer], Any]:  # noqa: ANN401  a type, or a generic
+    """What reads an answer's JSON as that kind; `within` names the part that is meant.
+
+    The reader raises `UnexpectedAnswerError` where the answer makes no sense.
+    """
     adapter = TypeAdapter(kind)
 
     def read(answer: Answer) -> Any:  # noqa: ANN401  what `kind` says

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from darkroom_cli import calls
 from darkroom_cli.access import Access
@@ -14,6 +14,9 @@ from darkroom_cli.performers import Performer
 from darkroom_cli.profiles import find_access
 from darkroom_cli.runtimes import Redrive, Runtime
 from darkroom_cli.tasks import Filter, Submission, Task
+
+if TYPE_CHECKING:
+    from darkroom_cli.batch_clients import Batches
 
 
 class Client:
@@ -63,6 +66,13 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._performer.close()
+
+    @property
+    def batches(self) -> "Batches":
+        """Batches: up to 100,000 tasks, or runs of a pipeline, from one file."""
+        from darkroom_cli.batch_clients import Batches
+
+        return Batches(self._performer, self._does)
 
     def submit(self, *, key: str | None = None, wait: float = 0, **task: Unpack[Submission]) -> Task:
         """Ask for a task.

@@ -35,6 +35,7 @@ from darkroom.errors import DarkroomError, FieldError
 from darkroom.models import JsonObject
 
 if TYPE_CHECKING:
+    from darkroom_cli.batches import Batch
     from darkroom_cli.tasks import Task
 
 
@@ -171,12 +172,13 @@ class TaskNotSucceededError(ClientError):
 
 
 class WaitTimeoutError(ClientError, TimeoutError):
-    """The task did not end in time."""
+    """The task, or the batch, did not end in time."""
 
-    def __init__(self, task: "Task", seconds: float) -> None:
+    def __init__(self, task: "Task | Batch", seconds: float) -> None:
+        kind = type(task).__name__.lower()
         super().__init__(
-            f"task {task.id} is still {task.status} after {seconds:g} s",
-            hint=f"It goes on. Follow it with `darkroom tasks watch {task.id}`.",
+            f"{kind} {task.id} is still {task.status} after {seconds:g} s",
+            hint=f"It goes on. Follow it with `darkroom {kind}{'s' if kind == 'task' else 'es'} watch {task.id}`.",
         )
         self.task = task
 

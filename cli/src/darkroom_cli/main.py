@@ -4,6 +4,7 @@ import typer
 
 from darkroom import __version__
 from darkroom_cli.commands import (
+    batches,
     config,
     deployment,
     events,
@@ -34,6 +35,7 @@ submit.add_to(app)
 app.add_typer(tasks.app, name="tasks")
 uploads.add_to(app)
 app.add_typer(pipelines.app, name="pipelines")
+app.add_typer(batches.app, name="batches")
 app.add_typer(runtimes.app, name="runtimes")
 app.add_typer(events.app, name="events")
 app.add_typer(webhooks.app, name="webhooks")

@@ -192,6 +192,14 @@ class Operations:
         tags = [answer.headers.get("etag", "") for answer in answers]
         yield from self.ask(calls.complete_upload(ticket, tags))
 
+    def transfer(self, transfer: Transfer) -> Flow[Answer]:
+        """Move a file, again where that may help.
+
+        Raises:
+            TransferError: it was refused.
+        """
+        return (yield from self._insist(transfer, _transfer_error))
+
     def _insist(
         self, effect: Send | Transfer, explain: Callable[[Answer], ClientError], *, repeatable: bool = True
     ) -> Flow[Answer]:

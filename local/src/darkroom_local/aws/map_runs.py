@@ -7,19 +7,20 @@
   are filled from the state's input, as AWS does it, and not from the results.
 - No more threads than items, and any number of items. moto calls itself once more for each item.
 - Once its execution is stopped, a run begins no further item.
-
-An item's execution has no history and no ARN of its own that could be described.
+- The executions of its items are listed (`ListExecutions` by `mapRunArn`), and the last thousand have histories.
 """
 
 # moto keeps an execution's parts private, and this module mends just those:
 # ruff: noqa: SLF001
 
 import json
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from threading import Condition, Thread
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
@@ -43,15 +44,18 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer.
     ResultWriter,
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramError, ProgramStopped
 from moto.stepfunctions.parser.asl.eval.states import ItemData, MapData
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.responses import StepFunctionResponse
 
 Moto = Any
 """What moto hands over and gets back."""
 
 _LOOK_EVERY = 0.2
 _WRITTEN = ("SUCCEEDED", "FAILED")
+_HISTORIES = 1000
 
 
 class MapRun:
@@ -72,6 +76,7 @@ class MapRun:
         self._change = Condition()
         self.outcomes: list[dict[str, Any] | None] = [None] * len(items)
         self.failed = 0
+        record.histories = self._histories = OrderedDict[str, EventManager]()  # type: ignore[attr-defined]
 
     @property
     def tolerated(self) -> bool:
@@ -99,7 +104,7 @@ class MapRun:
         with self._change:
             while self._working and self._goes_on():
                 self._change.wait(_LOOK_EVERY)
-        self._record.outcomes = [it for it in self.outcomes if it is not None]  # type: ignore[attr-defined]
+        self._record.outcomes = self.outcomes  # type: ignore[attr-defined]
         utils.TMP_THREADS[:] = [thread for thread in utils.TMP_THREADS if thread.is_alive()]
         if not self.tolerated:
             self._abort()
@@ -128,9 +133,13 @@ class MapRun:
     def _do(self, index: int) -> None:
         self._count("pending", -1)
         self._count("running", 1)
-        frame = self._env.open_inner_frame()
+        frame = self._env.open_inner_frame(EventHistoryContext.of_program_start())
+        frame.event_manager = EventManager()
         with self._change:
             self._live.add(frame)
+            self._histories[_execution_arn(self._record, index)] = frame.event_manager
+            while len(self._histories) > _HISTORIES:
+                self._histories.popitem(last=False)
         started = datetime.now(UTC)
         try:
             state, output = self._run_item(frame, index)
@@ -202,15 +211,19 @@ def _map_run(
     env.stack.append(run.run())
 
 
+def _execution_arn(record: MapRunRecord, index: int) -> str:
+    """What an item's execution is called: after its map run, and by its number."""
+    return f"{record.map_run_arn.replace(':mapRun:', ':execution:')}-{index}"
+
+
 def _entry(outcome: dict[str, Any], number: int, record: MapRunRecord) -> dict[str, Any]:
     """An item's execution, as AWS writes it into a result file."""
     succeeded = outcome["status"] == "SUCCEEDED"
-    execution = record.map_run_arn.replace(":mapRun:", ":execution:")
     entry = {
-        "ExecutionArn": f"{execution.rpartition(':')[0]}:{number}",
+        "ExecutionArn": _execution_arn(record, number),
         "Input": json.dumps(outcome["input"]),
         "InputDetails": {"Included": True},
-        "Name": str(number),
+        "Name": _execution_arn(record, number).rpartition(":")[2],
         "StartDate": outcome["started"].isoformat(timespec="milliseconds"),
         "StateMachineArn": record.map_state_machine_arn,
         "Status": outcome["status"],
@@ -229,9 +242,9 @@ def _put_results(env: Environment, resource_runtime_part: Moto, state_credential
     bucket, prefix = parameters["Bucket"], parameters.get("Prefix", "").strip("/")
     folder = "/".join(filter(None, (prefix, record.map_run_arn.rpartition(":")[2])))
     files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
-    outcomes: list[dict[str, Any]] = getattr(record, "outcomes", [])
+    outcomes = {number: it for number, it in enumerate(getattr(record, "outcomes", [])) if it is not None}
     for status in _WRITTEN:
-        entries = [_entry(it, number, record) for number, it in enumerate(outcomes) if it["status"] == status]
+        entries = [_entry(it, number, record) for number, it in outcomes.items() if it["status"] == status]
         if entries:
             key, body = f"{folder}/{status}_0.json", json.dumps(entries).encode()
             client.put_object(Bucket=bucket, Key=key, Body=body)
@@ -240,7 +253,7 @@ def _put_results(env: Environment, resource_runtime_part: Moto, state_credential
     key = f"{folder}/manifest.json"
     client.put_object(Bucket=bucket, Key=key, Body=json.dumps(manifest).encode())
     for counter in (record.item_counter, record.execution_counter):
-        counter.results_written.count(sum(it["status"] in _WRITTEN for it in outcomes))
+        counter.results_written.count(sum(it["status"] in _WRITTEN for it in outcomes.values()))
     details = {"Bucket": bucket, "Key": key}
     env.stack.append({"MapRunArn": record.map_run_arn, "ResultWriterDetails": details})
 
@@ -267,6 +280,56 @@ def _list_map_runs(list_: Callable[..., dict[str, Any]]) -> Callable[..., dict[s
     return list_map_runs
 
 
+def _histories(backend: StepFunctionsParserBackend) -> Iterator[tuple[MapRunRecord, str, EventManager]]:
+    """Of all map runs the executions of items: their ARNs and what happened in them."""
+    executions: list[Any] = backend._get_executions()
+    for execution in executions:
+        for record in execution.exec_worker.env.map_run_record_pool_manager.get_all():
+            for arn, history in list(getattr(record, "histories", {}).items()):
+                yield record, arn, history
+
+
+def _get_execution_history(get: Callable[..., Moto]) -> Callable[..., Moto]:
+    def get_execution_history(backend: StepFunctionsParserBackend, execution_arn: str) -> Moto:
+        found = next((it for _, arn, it in _histories(backend) if arn == execution_arn), None)
+        return get(backend, execution_arn) if found is None else {"events": found.get_event_history()}
+
+    return get_execution_history
+
+
+def _list_executions(list_: Callable[[StepFunctionResponse], ActionResult]) -> Callable[..., ActionResult]:
+    def list_executions(response: StepFunctionResponse) -> ActionResult:
+        asked = response._get_param("mapRunArn")
+        if not asked:
+            return list_(response)
+        backend: Any = response.stepfunction_backend
+        found = [(record, arn) for record, arn, _ in _histories(backend) if record.map_run_arn == asked]
+        outcomes = {
+            _execution_arn(record, number): it
+            for record, _ in found[:1]
+            for number, it in enumerate(getattr(record, "outcomes", []))
+            if it is not None
+        }
+        ended = {arn: {"status": it["status"], "stopDate": it["stopped"]} for arn, it in outcomes.items()}
+        return ActionResult(
+            {
+                "executions": [
+                    {
+                        "executionArn": arn,
+                        "name": arn.rpartition(":")[2],
+                        "mapRunArn": asked,
+                        "startDate": record.start_date,
+                        "stateMachineArn": record.map_state_machine_arn,
+                        **ended.get(arn, {"status": "RUNNING"}),
+                    }
+                    for record, arn in found
+                ]
+            }
+        )
+
+    return list_executions
+
+
 def install() -> None:
     """Mends moto's engine, for this process."""
     patches: tuple[tuple[Any, str, Any], ...] = (
@@ -274,6 +337,12 @@ def install() -> None:
         (ResultWriter, "_eval_body", _write_results),
         (resource_eval_s3.ResourceEvalS3, "_handle_put_object", staticmethod(_put_results)),
         (StepFunctionsParserBackend, "list_map_runs", _list_map_runs(StepFunctionsParserBackend.list_map_runs)),
+        (
+            StepFunctionsParserBackend,
+            "get_execution_history",
+            _get_execution_history(StepFunctionsParserBackend.get_execution_history),
+        ),
+        (StepFunctionResponse, "list_executions", _list_executions(StepFunctionResponse.list_executions)),
     )
     for owner, name, value in patches:
         setattr(owner, name, value)
