@@ -6,6 +6,7 @@ import subprocess
 from io import StringIO
 from pathlib import Path
 
+import jmespath  # type: ignore[import-untyped]
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -240,6 +241,8 @@ def test_a_network_without_a_subnet_for_nodes_stops_the_run_before_anything_is_m
     tools.answer(("describe-subnets", 0, ""))
     with pytest.raises(StepError, match="it should have told SUBNET, and told nothing"):
         run(list(deployment(TWO).steps()))
+    (ask,) = (call for call in tools.calls if "describe-subnets" in call)
+    assert "" == jmespath.search(*_value(ask, "--query"), {"Subnets": []}), "the AWS CLI would print None"
     assert not [call for call in tools.calls if "sdoneksStack-operations" in call]
 
 
