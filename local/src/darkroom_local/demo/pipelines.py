@@ -75,25 +75,35 @@ class PipelineDemo:
 
     async def run(self) -> list[str]:
         """Run all side by side, and return what is missing."""
-        await asyncio.gather(*(self._run(it) for it in PIPELINES))
+        for example in PIPELINES:
+            path = self.folder / f"{example.name}.json"
+            if path.is_file():
+                self.runs[example.name] = Run(await self.caller.run(_id(example), json.loads(path.read_text())))
+            else:
+                self.problems.append(f"pipeline {example.name}: there is no {path}")
+        started = [example for example in PIPELINES if example.name in self.runs]
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and (running := [it for it in started if self._runs(it)]):
+            await asyncio.sleep(_LOOK_EVERY)
+            for example in running:
+                self.runs[example.name].pipeline = await self.caller.follow(_id(example))
+        for example in started:
+            await self._download(example)
+            self.problems += [
+                f"pipeline {example.name}: {it}" for it in _problems(example, self.runs[example.name])
+            ]
         return self.problems
 
-    async def _run(self, example: DemoPipeline) -> None:
-        path, id_ = self.folder / f"{example.name}.json", f"demo-{example.name}"
-        if not path.is_file():
-            self.problems.append(f"pipeline {example.name}: there is no {path}")
-            return
-        pipeline = await self.caller.run(id_, json.loads(path.read_text()))
-        until = time.monotonic() + PATIENCE
-        while pipeline.get("status") == "running" and time.monotonic() < until:
-            await asyncio.sleep(_LOOK_EVERY)
-            pipeline = await self.caller.follow(id_)
-        run = self.runs[example.name] = Run(pipeline)
-        for task in sorted(await self.caller.tasks_of(id_), key=lambda it: it["id"]):  # in the order of the items
+    def _runs(self, example: DemoPipeline) -> bool:
+        return self.runs[example.name].pipeline.get("status") == "running"
+
+    async def _download(self, example: DemoPipeline) -> None:
+        """Fetch the images of the tasks that succeeded, in the order of the items."""
+        files = self.runs[example.name].files
+        for task in sorted(await self.caller.tasks_of(_id(example)), key=lambda it: it["id"]):
             if task["status"] == "succeeded":
                 step = task["prefix"].rpartition("/")[2]  # images lie at <prefix>/<id>/<step>/…
-                run.files.setdefault(step, []).extend(await self.caller.download(task["id"], self.output))
-        self.problems += [f"pipeline {example.name}: {it}" for it in _problems(example, run)]
+                files.setdefault(step, []).extend(await self.caller.download(task["id"], self.output))
 
     def table(self) -> Table:
         """What came of each."""
@@ -105,6 +115,10 @@ class PipelineDemo:
                 files = "\n".join(path.name for path in run.files.get(step["id"], []))
                 table.add_row(f"  {step['id']}", step["runtime"], _status(step["status"]), files)
         return table
+
+
+def _id(example: DemoPipeline) -> str:
+    return f"demo-{example.name}"
 
 
 def _problems(example: DemoPipeline, run: Run) -> Sequence[str]:
