@@ -168,9 +168,10 @@ def test_a_webhook_hears_of_the_ends_that_it_asked_for() -> None:
     assert (notice.type, notice.url, notice.task) == ("pipeline.failed", "https://example.com/x", "p")
 
 
-def test_a_webhook_that_can_never_be_delivered_is_refused() -> None:
+@pytest.mark.parametrize("url", ["http://example.com/x", "0", "https://x:y@example.com", "https://" + "x" * 3000])
+def test_a_webhook_that_can_never_be_delivered_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        running(World(), webhook={"url": "http://example.com/x"})
+        running(World(), webhook={"url": url})
 
     assert [fault.field for fault in caught.value.fields] == ["webhook.url"]
 

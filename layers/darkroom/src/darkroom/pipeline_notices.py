@@ -10,7 +10,7 @@ from darkroom.models import Model, Timestamp
 from darkroom.notices import Notice
 from darkroom.pipeline_events import PipelineEvent
 from darkroom.pipelines import Pipeline, PipelineStatus
-from darkroom.webhooks import NAME, PipelineWebhookEvent, Webhook
+from darkroom.webhooks import PipelineWebhookEvent, SecretName, Url, Webhook
 
 _EVENTS: Mapping[PipelineStatus, PipelineWebhookEvent] = {
     PipelineStatus.SUCCEEDED: "pipeline.succeeded",
@@ -22,9 +22,9 @@ _EVENTS: Mapping[PipelineStatus, PipelineWebhookEvent] = {
 class PipelineWebhook(Model):
     """Where to post a pipeline's end, and by which secret it is signed; see `Webhook`."""
 
-    url: Annotated[str, Field(min_length=1)]
+    url: Url
     events: Annotated[tuple[PipelineWebhookEvent, ...], Field(min_length=1)] = tuple(_EVENTS.values())
-    secret_ref: Annotated[str, Field(pattern=NAME)] | None = None
+    secret_ref: SecretName | None = None
 
     def target(self) -> Webhook:
         """The same place as a task's webhook has it, for the checks of addresses."""

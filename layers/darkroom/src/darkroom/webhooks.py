@@ -56,17 +56,21 @@ def _check_events(events: tuple[WebhookEvent, ...]) -> tuple[WebhookEvent, ...]:
     return events
 
 
+Url = Annotated[str, AfterValidator(_check_form), Field(min_length=1, max_length=MAX_URL)]
+SecretName = Annotated[str, Field(pattern=NAME)]
+
+
 class Webhook(Model):
     """Where to post a task's events, which ones, and by which secret they are signed.
 
     `secret_ref` names one of the owner's secrets; where it is absent the owner's default one is taken.
     """
 
-    url: Annotated[str, AfterValidator(_check_form), Field(min_length=1, max_length=MAX_URL)]
+    url: Url
     events: Annotated[
         tuple[WebhookEvent, ...], AfterValidator(_check_events), Field(json_schema_extra={"minItems": 1})
     ] = ENDS
-    secret_ref: Annotated[str, Field(pattern=NAME)] | None = None
+    secret_ref: SecretName | None = None
 
 
 def check_webhook(webhook: Webhook, allowed: Iterable[Network] = (), at: str = "webhook") -> None:
