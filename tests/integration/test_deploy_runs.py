@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 
 TOOL = """#!/bin/sh
 name=${0##*/}
-{ printf '%s\\0' "$name" "$@"; printf '\\n'; } >> "$RECORD"
+printf '%s\\0' "$name" "$@" '
+' >> "$RECORD" # at once: two tools of a pipe run side by side
 case "$name $*" in *"s3 cp -"*|*password-stdin*) cat >/dev/null;; esac
 while IFS='|' read -r words code answer; do
   case "$name $*" in *"$words"*)
@@ -61,7 +62,7 @@ class Tools:
     @property
     def calls(self) -> list[list[str]]:
         """In order; without those that run beside the command that takes what they give."""
-        found = [line.split("\0") for line in self._record.read_text().split("\0\n")[:-1]]
+        found = [line.split("\0") for line in self._record.read_text().split("\0\n\0")[:-1]]
         return [call for call in found if call[0] != "curl" and {"get-login-password", "login"}.isdisjoint(call)]
 
 
@@ -296,6 +297,21 @@ def test_a_removal_takes_a_refusal_for_no_sign_that_something_is_gone(tools: Too
     tools.answer(("describe-stacks", 254, "ExpiredToken: the security token is expired"))
     with pytest.raises(StepError, match="ExpiredToken"):
         run(list(Removal(Names("sdoneks", "us-west-2"), [], [("a", "b")]).steps()))
+
+
+@pytest.mark.parametrize("told", ["None", ""])
+def test_what_is_left_of_a_deployment_whose_cluster_never_came_is_removed(tools: Tools, told: str) -> None:
+    tools.answer(("OutputKey==`ClusterName`", 0, told))
+    run(list(Removal(Names("sdoneks", "us-west-2"), read_components(ROOT / "charts"), []).steps()))
+    assert not [call for call in tools.calls if call[0] in {"helm", "kubectl"} or "update-kubeconfig" in call]
+    deleted = [call[call.index("--stack-name") + 1] for call in tools.calls if "delete-stack" in call]
+    assert ["sdoneksStack", "sdoneksStack-operations", "sdoneksStack-cluster"] == deleted
+
+
+def test_without_runtimes_nobody_waits_for_their_instances(tools: Tools) -> None:
+    run(list(Removal(Names("sdoneks", "us-west-2"), read_components(ROOT / "charts"), []).steps()))
+    assert not [call for call in tools.calls if call[0] == "kubectl"]
+    assert [call for call in tools.calls if call[0] == "helm"]
 
 
 def test_instances_end_before_karpenter_goes(tools: Tools) -> None:

@@ -35,7 +35,8 @@ class Removal:
         yield self._reach()
         for name, namespace in self._runtimes:
             yield self._uninstall(name, namespace)
-        yield self._wait("darkroom/runtime")
+        if self._runtimes:  # else Karpenter may never have come so far
+            yield self._wait("darkroom/runtime")
         for name, _ in self._runtimes:
             yield self._delete(names.runtime_stack(name), f"Delete the queue of {name}")
         yield self._delete(names.control_plane, "Delete the control plane")
@@ -56,9 +57,7 @@ class Removal:
         names = self._names
         role = read_output(names.region, names.cluster_stack, "AccessRoleArn", "ACCESS_ROLE")
         cluster = read_output(names.region, names.cluster_stack, "ClusterName", "CLUSTER_NAME")
-        return Step(
-            "Reach the cluster", (cluster, role, reach_cluster(names)), unless=self._gone(names.cluster_stack)
-        )
+        return Step("Reach the cluster", (cluster, role, reach_cluster(names)), unless=self._no_cluster())
 
     def _wait(self, selector: str) -> Step:
         names = self._names
@@ -71,7 +70,7 @@ class Removal:
                     *("--selector", selector, "--timeout", "30m"),
                 ),
             ),
-            unless=self._gone(names.cluster_stack),
+            unless=self._no_cluster(),
             note="Karpenter lets them finish their tasks, and must be there to end them.",
         )
 
@@ -79,6 +78,15 @@ class Removal:
         """Succeeds where CloudFormation says that there is no such stack, and not where it cannot be asked."""
         ask = 'aws cloudformation describe-stacks --region "$0" --stack-name "$1" 2>&1 | grep -q "does not exist"'
         return command("bash", "-c", ask, self._names.region, stack)
+
+    def _no_cluster(self) -> Command:
+        """Succeeds where the cluster's stack is not there, or was never done: then nothing was installed in it."""
+        query = "Stacks[0].Outputs[?OutputKey==`ClusterName`].OutputValue"
+        ask = (
+            'told=$(aws cloudformation describe-stacks --region "$0" --stack-name "$1" --query "$2"'
+            ' --output text 2>&1); [[ -z $told || $told == None || $told == *"does not exist"* ]]'
+        )
+        return command("bash", "-c", ask, self._names.region, self._names.cluster_stack, query)
 
     def _uninstall(self, release: str, namespace: str) -> Step:
         return Step(
@@ -89,7 +97,7 @@ class Removal:
                     *("--namespace", namespace, "--ignore-not-found", "--wait", "--timeout", "20m"),
                 ),
             ),
-            unless=self._gone(self._names.cluster_stack),
+            unless=self._no_cluster(),
         )
 
     def _delete(self, stack: str, title: str) -> Step:
