@@ -14,7 +14,13 @@ REMOVED = (
     "the IAM roles",
     "the API, its keys, and the table of tasks",
 )
-KEPT = ("the bucket of images", "the bucket of models", "snapshots of images")
+KEPT = (
+    "the bucket of images",
+    "the bucket of models",
+    "snapshots of images",
+    "the agent's image in ECR",
+    "webhooks' secrets in the parameter store",
+)
 
 
 class Removal:
