@@ -61,7 +61,7 @@ class BatchEvent(Model):
     @classmethod
     def of(cls, batch: Batch) -> Self:
         """The event that says that the batch is now in its status."""
-        known = {name: getattr(batch, name) for name in cls.model_fields if name in Batch.model_fields}
+        known = cls.shared_with(batch)
         known["results"] = batch.results_file if batch.counts is not None and batch.rows is not None else None
         name = f"{batch.key} {to_text(batch.created_at)} {batch.run} {batch.status}"
         return cls(event_id=uuid5(_NAMESPACE, name), **known)

@@ -132,7 +132,7 @@ class Delivery(Model):
     @classmethod
     def of(cls, notice: Notice) -> Self:
         """The delivery before the try that the notice calls for."""
-        return cls(**{name: getattr(notice, name) for name in cls.model_fields if name in Notice.model_fields})
+        return cls(**cls.shared_with(notice))
 
     @property
     def key(self) -> TaskKey:

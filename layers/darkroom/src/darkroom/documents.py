@@ -13,7 +13,7 @@ from darkroom.content import field_errors
 from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.models import JsonObject, Model
 from darkroom.pipeline_notices import PipelineWebhook
-from darkroom.requests import Context, Id, Prefix
+from darkroom.requests import Context, Id, Name, Prefix
 from darkroom.tasks import TaskType
 
 MAX_STEPS = 100
@@ -109,7 +109,7 @@ class Step(Model):
     """
 
     id: StepId
-    runtime: Annotated[str, Field(min_length=1, max_length=256)]
+    runtime: Name
     type: TaskType
     content: JsonObject
     needs: tuple[str, ...] = ()

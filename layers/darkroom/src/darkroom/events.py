@@ -82,8 +82,7 @@ class TaskEvent(Model):
     @classmethod
     def of(cls, task: Task) -> Self:
         """The event that says that the task is now in its status."""
-        known = {name: getattr(task, name) for name in cls.model_fields if name in Task.model_fields}
-        return cls(event_id=event_id(task), **known)
+        return cls(event_id=event_id(task), **cls.shared_with(task))
 
 
 def event_id(task: Task) -> UUID:

@@ -28,6 +28,11 @@ class Model(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def shared_with(cls, other: BaseModel) -> JsonObject:
+        """The fields of this model that a value of another one has, too."""
+        return {name: getattr(other, name) for name in cls.model_fields if name in type(other).model_fields}
+
     def to_json(self) -> str:
         """The value as JSON text; optional fields that are absent are left out."""
         fields = type(self).model_fields.items()

@@ -26,7 +26,7 @@ class PipelineSummary(LateModel):
     @classmethod
     def of(cls, pipeline: Pipeline, **more: Any) -> Self:  # noqa: ANN401  what a subclass has beside
         """The pipeline as its owner sees it."""
-        return cls(**{name: getattr(pipeline, name) for name in PipelineSummary.model_fields}, **more)
+        return cls(**cls.shared_with(pipeline), **more)
 
 
 class StepView(LateModel):

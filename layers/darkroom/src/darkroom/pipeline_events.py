@@ -66,8 +66,8 @@ class PipelineEvent(Model):
     @classmethod
     def of(cls, pipeline: Pipeline) -> Self:
         """The event that says that the pipeline is now in its status."""
-        known = {name: getattr(pipeline, name) for name in cls.model_fields if name in Pipeline.model_fields}
-        return cls(event_id=_id(pipeline.key, pipeline.created_at, pipeline.run, pipeline.status), **known)
+        name = _id(pipeline.key, pipeline.created_at, pipeline.run, pipeline.status)
+        return cls(event_id=name, **cls.shared_with(pipeline))
 
 
 class StepEvent(Model):
@@ -94,18 +94,9 @@ class StepEvent(Model):
     @classmethod
     def of(cls, key: PipelineKey, record: StepRecord) -> Self:
         """The event that says that the step is now in its status."""
-        known = {
-            name: getattr(record, name) for name in ("status", "run", "items", "images", "error", "started_at")
-        }
         name = _id(key, record.started_at, record.run, f"{record.id} {record.status}")
-        return cls(
-            event_id=name,
-            id=key.id,
-            owner=key.owner,
-            step=record.id,
-            finished_at=record.finished_at,
-            **known,
-        )
+        named = {"id": key.id, "owner": key.owner, "step": record.id}
+        return cls(event_id=name, **{**cls.shared_with(record), **named})
 
 
 def _id(key: PipelineKey, since: datetime, run: int, what: str) -> UUID:

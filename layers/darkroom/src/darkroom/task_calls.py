@@ -16,7 +16,7 @@ from darkroom.models import JsonObject, Model
 from darkroom.pipeline_runs import HEARTBEAT
 from darkroom.pipelines import SHARED_OWNER
 from darkroom.ports import RuntimeRegistry
-from darkroom.requests import Context, Prefix, fingerprint
+from darkroom.requests import Context, Name, Prefix, fingerprint
 from darkroom.restrictions import out_of_reach
 from darkroom.task_starts import TaskStarts, reason_of
 from darkroom.tasks import Task, TaskKey, TaskStatus, TaskType
@@ -27,7 +27,7 @@ _LOOK_EVERY = 0.5
 class TaskCall(Model):
     """The input of `run_task`. `owner` is the id of the API key that is to see the task."""
 
-    runtime: Annotated[str, Field(min_length=1, max_length=256)]
+    runtime: Name
     type: TaskType
     content: JsonObject
     prefix: Prefix = "output"
