@@ -244,6 +244,26 @@ def test_functions_that_die_once_before_or_after_their_work_leave_nothing_undone
     assert bench.unfinished() == []
 
 
+def test_a_retry_runs_what_failed_and_keeps_what_succeeded_single_items_included(make: Make) -> None:
+    bench = make(fate=lambda name, index: ["boom", None] if (name, index) == ("each", 1) else [None])
+    document = {
+        "steps": [
+            step("draft"),
+            step("each", foreach=["a", "b", "c"], needs=["draft"]),
+            step("last", needs=["each"]),
+        ]
+    }
+
+    assert bench.run(document)[0] == "PipelineFailed"
+    assert bench.run_again()[0] == "SUCCEEDED"
+
+    assert bench.statuses() == {"draft": "succeeded", "each": "succeeded", "last": "succeeded"}
+    assert bench.tries == {("draft", 0): 1, ("each", 0): 1, ("each", 1): 2, ("each", 2): 1, ("last", 0): 1}
+    pipeline = bench.store.get(bench.key)
+    assert pipeline is not None
+    assert (pipeline.status, pipeline.run) == ("succeeded", 2)
+
+
 def test_a_reference_past_the_end_fails_the_step_and_is_not_tried_again(make: Make) -> None:
     bench = make()
 
