@@ -56,6 +56,8 @@ class WebUi:
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Event = field(default_factory=asyncio.Event)
     job_count: int = 0
+    progress: float = 0.4
+    resets: bool = False
     requests: list[tuple[str, Any, Any]] = field(default_factory=list)
     registries: dict[str, Any] = field(default_factory=dict)
     current_image: str | None = None
@@ -86,7 +88,7 @@ class WebUi:
             "sd-models": self.models,
             "options": {"sd_model_checkpoint": self.loaded},
             "progress": {
-                "progress": 0.4 if self.job_count else 0,
+                "progress": self.progress if self.job_count else 0,
                 "state": self.state(),
                 "current_image": None if request.query.get("skip_current_image") else self.current_image,
             },
@@ -107,6 +109,8 @@ class WebUi:
         self.working.set()
         if self.hold is not None:
             await self.hold.wait()
+        if self.resets:
+            self.job_count = 0
         if self.drops:
             assert request.transport is not None
             request.transport.close()
@@ -123,6 +127,11 @@ class WebUi:
 
 
 Connect = Callable[..., SdWebUi]
+
+
+@pytest.fixture(autouse=True)
+def _short_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("darkroom_agent.runtimes.sdwebui._PROBE", 0.1)
 
 
 @pytest.fixture
@@ -394,29 +403,51 @@ async def test_a_script_decides_how_many_images_there_are(webui: WebUi, connect:
 
 
 SAMPLERS = [{"name": "Euler a", "aliases": ["k_euler_a"]}, {"name": "DPM++ 2M", "aliases": []}]
-SCHEDULERS = [{"name": "karras", "label": "Karras", "aliases": None}]
+SCHEDULERS = [
+    {"name": "karras", "label": "Karras", "aliases": None},
+    {"name": "sgm_uniform", "label": "SGM Uniform", "aliases": ["SGMUniform"]},
+]
 
 
 @pytest.mark.parametrize(
-    ("name", "known"),
+    ("field", "name", "own"),
     [
-        ("Euler a", True),
-        ("euler a", True),
-        ("k_euler_a", True),
-        ("DPM++ 2M Karras", True),
-        ("Eular a", False),
-        ("Eular a Karras", False),
+        ("sampler_name", "Euler a", "Euler a"),
+        ("sampler_name", "euler A", "Euler a"),
+        ("sampler_index", "k_euler_a", "Euler a"),
+        ("sampler_name", "dpm++ 2m karras", "DPM++ 2M Karras"),
+        ("hr_sampler_name", "DPM++ 2M SGMUniform", "DPM++ 2M SGM Uniform"),
+        ("scheduler", "Karras", "Karras"),
+        ("scheduler", "sgm_uniform", "SGM Uniform"),
+        ("hr_scheduler", "Use same scheduler", "Use same scheduler"),
     ],
 )
-async def test_an_unknown_sampler_fails_before_another_is_taken_for_it(
-    webui: WebUi, connect: Connect, name: str, known: object
+async def test_samplers_and_schedulers_get_the_names_that_the_webui_has_for_them(
+    webui: WebUi, connect: Connect, field: str, name: str, own: str
 ) -> None:
     webui.registries = {"samplers": SAMPLERS, "schedulers": SCHEDULERS}
-    if known:
-        await connect().run(job(content={"sampler_name": name}))
-        return
-    with pytest.raises(TaskFailedError, match=f"content.sampler_name: there is no sampler '{name}'"):
-        await connect().run(job(content={"sampler_name": name}))
+    content = {field: name}
+    await connect().run(job(content=content))
+    assert own == webui.body("txt2img")[field]
+    assert name == content[field]  # the task's own content is left alone
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "kind"),
+    [
+        ("sampler_name", "Eular a", "sampler"),
+        ("sampler_index", "Eular a Karras", "sampler"),
+        ("sampler_name", "Euler a Carras", "sampler"),
+        ("scheduler", "Carras", "scheduler"),
+        ("hr_scheduler", "Carras", "scheduler"),
+    ],
+)
+async def test_an_unknown_sampler_or_scheduler_fails_before_another_is_taken_for_it(
+    webui: WebUi, connect: Connect, field: str, name: str, kind: str
+) -> None:
+    webui.registries = {"samplers": SAMPLERS, "schedulers": SCHEDULERS}
+    with pytest.raises(TaskFailedError, match=f"content.{field}: there is no {kind} '{name}'"):
+        await connect().run(job(content={field: name}))
     assert "txt2img" not in webui.paths()
 
 
@@ -546,11 +577,32 @@ async def test_a_runtime_is_ready_when_it_lists_models_and_is_idle(webui: WebUi,
     webui.models = []
     assert "lists none" in str(await adapter.ready())
     webui.models = [V15]
-    webui.job_count = -1  # an agent before us was killed
-    assert "earlier job" in str(await adapter.ready())
+    webui.job_count, webui.hold = -1, asyncio.Event()  # an agent before us was killed
+    for _ in range(3):
+        assert "earlier job" in str(await adapter.ready())
     assert webui.interrupted.is_set()
+    assert 1 == webui.paths().count("extra-single-image")  # others wait behind it, and take threads
     webui.job_count = 0
+    webui.hold.set()
     assert await adapter.ready() is None
+
+
+async def test_a_state_that_an_upscale_left_behind_is_not_waited_for(webui: WebUi, connect: Connect) -> None:
+    webui.job_count, webui.resets = 1, True
+    assert await connect().ready() is None
+    assert 0 == webui.job_count
+
+
+async def test_an_upscale_that_calls_itself_done_from_its_start_tells_nothing(
+    webui: WebUi, connect: Connect
+) -> None:
+    webui.hold, webui.job_count, webui.progress = asyncio.Event(), 1, 1.0
+    adapter = connect()
+    run = asyncio.create_task(adapter.run(job(type=TaskType.EXTRA_SINGLE_IMAGE, content={"image": PNG})))
+    await asyncio.wait_for(webui.working.wait(), 5)
+    assert 0 == await adapter.progress()
+    webui.hold.set()
+    await run
 
 
 async def test_a_runtime_that_does_not_listen_is_waited_for() -> None:

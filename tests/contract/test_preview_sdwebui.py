@@ -556,6 +556,13 @@ async def test_progress_moves_and_never_reaches_one(start: StartServer) -> None:
     assert (await webui.get("progress"))["progress"] == 0
 
 
+async def test_an_upscale_that_fails_leaves_a_state_behind_until_the_next_job(webui: WebUi) -> None:
+    assert (await webui.post("extra-single-image", {"image": PIXEL, "upscaler_1": "Magic"}))[0] == 500
+    assert (await webui.get("progress"))["state"]["job_count"] == 1
+    await webui.upscale(read_image(PIXEL))
+    assert (await webui.get("progress"))["state"]["job_count"] == 0
+
+
 async def test_interrupt_makes_the_job_answer_200_with_what_it_has(start: StartServer) -> None:
     webui, quick = await start(step_seconds=0.02), await start()
     job = asyncio.create_task(webui.make(steps=20, n_iter=3, seed=9))

@@ -8,6 +8,8 @@ Its traps, and what is done about them:
 - An interrupted job answers 200 with what it has: we remember that we interrupted.
 - Closing the connection does not stop a job: who gives one up interrupts it, and `ready` waits for its end.
 - A job may wait for one that will never end, and the WebUI calls itself idle: its progress stands still then.
+- An upscale that fails leaves its state behind, and the WebUI calls itself busy until the next job: what waits for
+  the lock that all jobs share, and gets its turn, shows that it is not.
 - Unknown samplers, ControlNet models, LoRAs, and black images: `sdwebui_checks` has what is done about them.
 - Compressed answers cost time on the GPU's side for nothing: none are asked for.
 """
@@ -24,7 +26,7 @@ from pydantic_core import from_json
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, describe
+from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, cancel, describe
 from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
@@ -48,6 +50,15 @@ _OK = 200
 _QUICK = 10.0
 """Seconds for what the WebUI answers beside its work."""
 
+_PROBE = 2.0
+"""Seconds that `ready` waits for the turn of the smallest job."""
+
+_SMALLEST_JOB = {
+    "image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==",
+    "upscaling_resize": 1,
+    "upscaler_1": "None",
+}
+
 _SLOW = 60.0
 """Seconds for what reads the models' folder, which may lie in S3."""
 
@@ -65,6 +76,7 @@ class SdWebUi:
         self._session: aiohttp.ClientSession | None = None
         self._interrupted = False
         self._share: float | None = None  # how far our job is; None where none was sent
+        self._probe: asyncio.Task[None] | None = None
         self._names: dict[str, Checkpoint] = {}
         self._loaded: Checkpoint | None = None  # what made the last answer, as far as we know
 
@@ -77,7 +89,8 @@ class SdWebUi:
             await self._call("GET", "options", seconds=_QUICK)
             if await self._ask_progress() is not None:
                 await self.interrupt()  # of an agent before us, or one that was given up
-                return "the end of an earlier job"
+                if not await self._is_free():
+                    return "the end of an earlier job"
             self._is_forge = await self._ask("sd-modules") is not None  # AUTOMATIC1111 has no such path
         except RuntimeLostError:
             raise
@@ -109,13 +122,16 @@ class SdWebUi:
         return replace(generated.outputs, warnings=tuple(warnings))
 
     async def progress(self) -> float | None:
-        """See `Runtime.progress`. Our own job stands still while the WebUI calls itself idle."""
+        """See `Runtime.progress`.
+
+        Our own job stands still while the WebUI calls itself idle, or done: so it calls an upscale from its start.
+        """
         told = await self._ask_progress()
-        if told is None:
-            return self._share
-        if self._share is not None:
+        if self._share is None:
+            return told
+        if told is not None and told < 1:
             self._share = told
-        return told
+        return self._share
 
     async def preview(self) -> bytes | None:
         """See `Previewing.preview`."""
@@ -133,6 +149,8 @@ class SdWebUi:
 
     async def close(self) -> None:
         """See `Runtime.close`."""
+        if self._probe is not None:
+            await cancel(self._probe)
         if self._session is not None:
             await self._session.close()
 
@@ -143,6 +161,20 @@ class SdWebUi:
             return await self._call("POST", path, request)
         finally:
             self._share = None
+
+    async def _is_free(self) -> bool:
+        """Whether a job gets its turn. One is sent at a time: those that wait would use up the WebUI's threads."""
+        if self._probe is None:
+            self._probe = asyncio.create_task(self._send_probe(), name="wait for the webui's lock")
+        await asyncio.wait({self._probe}, timeout=_PROBE)
+        if not self._probe.done():
+            return False
+        probe, self._probe = self._probe, None
+        probe.result()
+        return await self._ask_progress() is None
+
+    async def _send_probe(self) -> None:
+        await self._call("POST", _PATHS[TaskType.EXTRA_SINGLE_IMAGE], _SMALLEST_JOB)
 
     async def _ask_progress(self) -> float | None:
         """How far the WebUI is with whatever it does; None where it is idle."""

@@ -1,7 +1,9 @@
 """What the WebUI gets wrong without a word, found out before and after a run.
 
-Before: an unknown sampler (Forge takes another) and an unknown ControlNet model (the image is made without control)
-fail the task; an unknown LoRA or VAE is a warning, since prompts are passed around with the names of LoRAs in them.
+Before: an unknown sampler or scheduler (another is taken for it) and an unknown ControlNet model (the image is
+made without control) fail the task. Samplers and schedulers in other letters, or by an alias, get the names that
+the WebUI has for them: it knows no others. An unknown LoRA or VAE is a warning, since prompts are passed around
+with the names of LoRAs in them.
 After: an answer that mentions no ControlNet although a unit was asked for is a warning; nothing but black images,
 from Forge, are a failure.
 """
@@ -25,6 +27,7 @@ _LORA = re.compile(r"<(?:lora|lyco):([^:>]+)")
 _DYNAMIC = re.compile(r"[{}|$*?]|__")  # of extensions that choose among names
 _HASH = re.compile(r" \[[0-9a-f]+\]$")
 _NONE = frozenset({"", "none", "automatic"})
+_SAME = "use same scheduler"
 _LISTED = 20
 
 
@@ -34,18 +37,23 @@ class Registries:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._seen: dict[str, set[str]] = {}
+        self._own: dict[tuple[str, str], str] = {}
 
     def forget(self) -> None:
         """Ask anew: the runtime is another."""
         self._seen.clear()
+        self._own.clear()
 
     async def check(self, request: JsonObject) -> list[str]:
-        """Check the names in a request; returns warnings.
+        """Check the names in a request, and put those of samplers and schedulers right; returns warnings.
 
         Raises:
             TaskFailedError: a name is unknown, and the WebUI would take something else for it.
         """
-        await self._check_sampler(request)
+        for field in ("sampler_name", "sampler_index", "hr_sampler_name"):
+            await self._put_right(request, field, "sampler", self._find_sampler)
+        for field in ("scheduler", "hr_scheduler"):
+            await self._put_right(request, field, "scheduler", self._find_scheduler)
         await self._check_controlnet(request)
         loras = [await self._lack("loras", name, _lora_names) for name in _loras(request)]
         settings = request.get("override_settings")
@@ -54,21 +62,39 @@ class Registries:
         missing = [f"the LoRA {name}" for name in loras if name]
         return [f"{what} is not there, and was ignored" for what in missing + [f"the VAE {vae}"] * bool(lacks_vae)]
 
-    async def _check_sampler(self, request: JsonObject) -> None:
-        for field in ("sampler_name", "sampler_index", "hr_sampler_name"):
-            name = request.get(field)
-            if isinstance(name, str) and name and await self._lack("samplers", name, _sampler_names):
-                bare = await self._without_scheduler(name)
-                if bare is None or await self._lack("samplers", bare, _sampler_names):
-                    raise TaskFailedError("invalid_content", f"content.{field}: there is no sampler {name!r}")
+    @staticmethod
+    async def _put_right(
+        request: JsonObject, field: str, kind: str, find: Callable[[str], Awaitable[str | None]]
+    ) -> None:
+        name = request.get(field)
+        if isinstance(name, str) and name:
+            if (own := await find(name)) is None:
+                raise TaskFailedError("invalid_content", f"content.{field}: there is no {kind} {name!r}")
+            request[field] = own
 
-    async def _without_scheduler(self, name: str) -> str | None:
-        """`DPM++ 2M` of `DPM++ 2M Karras`, which 1.9 and Forge still take."""
-        for entry in _objects(await self._ask("schedulers")):
-            for scheduler in (entry.get("label"), entry.get("name"), *(entry.get("aliases") or ())):
-                if scheduler and name.lower().endswith(f" {str(scheduler).lower()}"):
-                    return name[: -len(str(scheduler)) - 1]
+    async def _find_sampler(self, name: str) -> str | None:
+        """The WebUI's name for a sampler. 1.9 and Forge still take a scheduler behind it: `DPM++ 2M Karras`."""
+        own = await self._find("samplers", name, _sampler_names)
+        if own is not None:
+            return own
+        for spelling, scheduler in _scheduler_names(await self._ask("schedulers")):
+            if name.lower().endswith(f" {spelling.lower()}"):
+                bare = await self._find("samplers", name[: -len(spelling) - 1], _sampler_names)
+                return f"{bare} {scheduler}" if bare is not None else None
         return None
+
+    async def _find_scheduler(self, name: str) -> str | None:
+        return name if name.lower() == _SAME else await self._find("schedulers", name, _scheduler_names)
+
+    async def _find(self, path: str, name: str, read: Callable[[Any], Iterator[tuple[str, str]]]) -> str | None:
+        """The WebUI's own name for what goes by others too; None where it lists others and not this one."""
+        if (path, name) not in self._own:
+            answer = await self._ask(path)
+            names = {spelling.lower(): own for spelling, own in read(answer)} if answer else {}
+            if answer is not None and name.lower() not in names:
+                return None
+            self._own[path, name] = names.get(name.lower(), name)
+        return self._own[path, name]
 
     async def _check_controlnet(self, request: JsonObject) -> None:
         for place, unit in controlnet_units(request):
@@ -150,9 +176,16 @@ def _objects(answer: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  JSON is 
     yield from (entry for entry in answer if isinstance(entry, dict)) if isinstance(answer, list) else ()
 
 
-def _sampler_names(answer: Any) -> Iterator[str]:  # noqa: ANN401
+def _sampler_names(answer: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
     for entry in _objects(answer):
-        yield from (str(entry.get("name")), *map(str, entry.get("aliases") or ()))
+        for spelling in (*(entry.get("aliases") or ()), entry.get("name")):
+            yield str(spelling), str(entry.get("name"))
+
+
+def _scheduler_names(answer: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
+    for entry in _objects(answer):
+        for spelling in (*(entry.get("aliases") or ()), entry.get("name"), entry.get("label")):
+            yield str(spelling), str(entry.get("label"))
 
 
 def _lora_names(answer: Any) -> Iterator[str]:  # noqa: ANN401

@@ -91,7 +91,7 @@ async def _upscale(runtime: PreviewRuntime, request: Upscaling, images: Images) 
             results.append(result)
             done.update(texts)
 
-    await runtime.jobs.run("extras", job)
+    await runtime.jobs.run("extras", job, tidy=False)
     return await encode_images(runtime, results), f"<p>{escape(join_pairs(done))}</p>"
 
 

@@ -95,15 +95,22 @@ class JobQueue:
         self._waiting: set[asyncio.Task[Any]] = set()
         self._running: asyncio.Task[Any] | None = None
 
-    async def run(self, name: str, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Wait for the lock, then run `work` as the job `name` that `/progress` tells about."""
+    async def run(self, name: str, work: Callable[[], Awaitable[Result]], *, tidy: bool = True) -> Result:
+        """Wait for the lock, then run `work` as the job `name` that `/progress` tells about.
+
+        One that is not `tidy` seems to run on after it failed, until the next job.
+        """
 
         async def tracked() -> Result:
             self.state.begin(name)
             try:
-                return await work()
-            finally:
-                self.state.end()
+                result = await work()
+            except Exception:
+                if tidy:
+                    self.state.end()
+                raise
+            self.state.end()
+            return result
 
         return await self.run_untracked(name, tracked)
 
