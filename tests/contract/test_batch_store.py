@@ -148,6 +148,21 @@ def test_a_batch_begins_again_once_it_has_come_to_rest(store: BatchStore, batch:
         store.restart(batch.key, now(), LATER)
 
 
+def test_of_two_who_change_a_batch_at_once_one_is_refused(
+    table: DynamoBatchStore, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.create(batch)
+    assert table.end(batch.key, 1, failed(counts=Counts()))
+    stale = table.get(batch.key)
+    table.restart(batch.key, now(), LATER)
+
+    monkeypatch.setattr(table, "get", lambda _: stale)
+    with pytest.raises(BatchStateError, match="at the same time"):
+        table.restart(batch.key, now(), LATER)
+    monkeypatch.setattr(table, "get", lambda _: batch)
+    assert not table.end(batch.key, 1, failed())
+
+
 def test_rows_are_found_by_number_by_status_and_by_failure(store: BatchStore, batch: Batch) -> None:
     for number, status in ((10, RowStatus.RUNNING), (2, RowStatus.FAILED), (100, RowStatus.FAILED)):
         store.put_row(batch, record(number, status))

@@ -147,7 +147,8 @@ ROW = TEXT | {"content": {"prompt": "a dog"}}
 def test_a_wrong_request_is_refused_by_its_field(
     world: World, start: datetime, body: JsonObject, field: str
 ) -> None:
-    world.blobs.files |= {MANIFEST: b"{}\n", MANIFEST + ".txt": b"{}\n"}
+    manifest = str(body.get("manifest", MANIFEST))
+    world.blobs.files |= {} if "none" in manifest else {manifest: b"{}\n"}
 
     with pytest.raises(InvalidRequestError) as error:
         world.desk.submit({"manifest": MANIFEST} | body, OWNER, "x", start)
@@ -368,6 +369,7 @@ def test_a_cancel_may_be_repeated_and_ends_in_counts_and_results(world: World, s
         1,
         1,
     )
+    assert world.plans.settle(batch.key, start) is None
     assert len(world.blobs.files[shown.results.uri].splitlines()) == 2
     assert world.desk.cancel(world.now(), start).counts == Counts(succeeded=1, cancelled=1)
     assert len(world.executions.stopped) == 2
@@ -396,6 +398,8 @@ def test_a_retry_leaves_out_what_has_succeeded_and_keeps_its_count(world: World,
     world.rows.handle(world.event("start_task", batch), start)
     world.succeed(start)
     world.rows.handle(world.event("end_task", batch), start)
+    with pytest.raises(RowFailedError):
+        world.rows.handle(world.event("start_task", batch, 2), start)
     world.end(batch, start)
 
     again = world.desk.retry(world.now(), start)
