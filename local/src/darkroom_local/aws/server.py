@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     map_runs.install()
     nested_executions.install()
     targets.install(url)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # all state is in memory: nothing is to be put in order
     if options.until_stdin_closes:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the starting process, which may still need AWS
         Thread(target=_exit_at_end_of_input, name="stdin", daemon=True).start()
