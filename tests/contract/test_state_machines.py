@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from cfnlint.api import lint_all
+from samtranslator.yaml_helper import yaml_parse
 from tests.pipelines.machines import Machines, SilentTaskError, StateError, definition, states_of, unvisited
 
 from darkroom import tasks
@@ -45,6 +46,19 @@ def test_a_state_machine_passes_the_linter(path: Path) -> None:
     found = lint_all(json.dumps({"Resources": {"Machine": machine}}))
 
     assert [match for match in found if match.rule.severity != "informational"] == []
+
+
+def test_every_state_machine_is_logged_and_traced() -> None:
+    resources = yaml_parse((ROOT / "sam" / "template.yaml").read_text())["Resources"]
+    found = {
+        name: it["Properties"] for name, it in resources.items() if it["Type"] == "AWS::Serverless::StateMachine"
+    }
+
+    assert len(found) >= len(OURS)
+    for name, properties in found.items():
+        assert properties["Tracing"] == {"Enabled": True}, name
+        assert properties["Logging"]["Level"] in {"ERROR", "ALL"}, name
+        assert properties["Logging"]["Destinations"], name
 
 
 @pytest.mark.parametrize("name", OURS)
