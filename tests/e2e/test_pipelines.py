@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,9 +21,9 @@ from darkroom.aws.pipeline_store import DynamoPipelineStore
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.documents import read_document
 from darkroom.messages import TaskMessage
-from darkroom.models import JsonObject
+from darkroom.models import JsonObject, now
 from darkroom.pipelines import Pipeline, PipelineKey
-from darkroom.tasks import Task
+from darkroom.tasks import Task, TaskStatus, TaskType
 from darkroom_cli.main import app
 from darkroom_local.demo.inputs import picture
 from darkroom_local.loopback import LoopbackServer
@@ -269,6 +270,32 @@ async def test_executions_that_are_stopped_at_any_moment_leave_no_task_behind(pi
         ):  # else it was stopped before its first state
             assert (await pipelines.ends(name))["status"] == "cancelled"
             await pipelines.has_no_orphans(name, "account")
+
+
+async def test_a_task_that_no_state_machine_waits_for_is_cancelled(pipelines: Pipelines) -> None:
+    """As where a function died after it began a task, and its execution was stopped just then."""
+    begun = now() - timedelta(minutes=10)
+    task = Task(
+        owner=pipelines.owner,
+        id="orphan",
+        runtime="nobody",
+        type=TaskType.TEXT_TO_IMAGE,
+        prefix="output",
+        output_location=f"s3://{pipelines.stack.outputs['OutputS3Bucket']}/output/orphan",
+        fingerprint="",
+        created_at=begun,
+        expires_at=begun + timedelta(days=1),
+        content=TEXT,
+        task_token="nobody waits with it",
+    )
+    pipelines.tasks.submit(task)
+    (name,) = [it.name for it in pipelines.stack.functions if "BeatTasks" in it.name]
+
+    await asyncio.to_thread(pipelines.stack.client("lambda").invoke, FunctionName=name)
+
+    found = pipelines.tasks.get(task.key)
+    assert found is not None
+    assert found.status is TaskStatus.CANCELLED
 
 
 async def test_a_failed_pipeline_goes_on_from_its_failed_step_when_it_is_retried(
