@@ -16,6 +16,7 @@ from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.batches import BatchKey
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskKey
+from darkroom_cli import AsyncClient
 from darkroom_cli.main import app
 from darkroom_local.demo.inputs import picture
 
@@ -249,6 +250,11 @@ async def test_the_command_line_submits_watches_lists_and_prints_results(batches
     code, output = await darkroom("results", "by-cli", "--failures")
     assert (code, json.loads(output)["row"]) == (0, 2)
     assert (await darkroom("show", "none"))[0] == 3
+    async with AsyncClient(user.cloud.api_url, user.cloud.api_key) as client:
+        batch = await client.batches.wait("by-cli", timeout=10)
+        assert [it.id async for it in client.batches.list(limit=1)] == ["by-cli"]
+        saved = await client.batches.download(batch, tmp_path / "failures.jsonl", failures=True)
+    assert json.loads(saved.read_text())["row"] == batch.failures[0].row == 2
     assert (await darkroom("cancel", "by-cli"))[0] == 0
     task = await user.task("by-cli-1")
     assert task["output_location"].endswith("/batches/by-cli/by-cli-1")

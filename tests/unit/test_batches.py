@@ -415,8 +415,9 @@ def test_a_retry_leaves_out_what_has_succeeded_and_keeps_its_count(world: World,
 def test_only_the_owner_sees_a_batch_and_lists_go_page_by_page(world: World, start: datetime) -> None:
     batch = world.submit(start, ROW)
 
-    with pytest.raises(BatchNotFoundError):
-        world.desk.get("other", batch.id)
+    for owner, id_ in (("other", batch.id), (OWNER, "none"), (OWNER, "../b")):
+        with pytest.raises(BatchNotFoundError):
+            world.desk.get(owner, id_)
     page = world.desk.page(OWNER, BatchQuery(limit=1))
     assert ([it.id for it in page.items], page.next_cursor) == (["b"], batch.position.to_cursor())
     assert page.items[0].progress is None

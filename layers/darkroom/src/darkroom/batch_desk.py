@@ -14,7 +14,7 @@ from darkroom.errors import BatchNotFoundError, FieldError, InvalidRequestError
 from darkroom.models import JsonObject, to_text
 from darkroom.pipeline_submissions import PipelineSubmissions
 from darkroom.ports import BlobLinks, RuntimeRegistry
-from darkroom.requests import fingerprint
+from darkroom.requests import fingerprint, is_id
 from darkroom.restrictions import check_links
 from darkroom.tasks import TaskError
 from darkroom.webhooks import check_webhook
@@ -133,7 +133,7 @@ class BatchDesk:
         Raises:
             BatchNotFoundError: there is none.
         """
-        found = self.store.get(BatchKey(owner, id_))
+        found = self.store.get(BatchKey(owner, id_)) if is_id(id_) else None
         if found is None:
             raise BatchNotFoundError(f"There is no batch {id_!r}.")
         return found
