@@ -165,8 +165,12 @@ class PipelineRuns:
             "width": width,
         }
 
-    def prepare_step(self, key: PipelineKey, run_number: int, step_id: str, now: datetime) -> JsonObject:
+    def prepare_step(
+        self, key: PipelineKey, run_number: int, step_id: str, width: int, now: datetime
+    ) -> JsonObject:
         """Decide whether a step runs, and over what: `{"kind": "skip" | "task" | "items", "items": [indices]}`.
+
+        `width` is how many tasks it may have at once; it comes back as no more than there are items.
 
         Raises:
             PipelineStoppedError: the pipeline has ended, perhaps by this step's failure.
@@ -185,11 +189,11 @@ class PipelineRuns:
             reason = TaskError(type="reference", message=str(error))
             return self._leave(run, record, StepStatus.FAILED, reason, now)
         if items is None:
-            return {"kind": "task", "items": []}
+            return {"kind": "task", "items": [], "width": 1}
         kept = self.files.succeeded(self.store.assignments(key, step_id), run.pipeline.owner)
         left = [index for index in range(len(items)) if index not in kept]
         self.store.put_step(key, record.model_copy(update={"items": len(items), "each": True, "done": len(kept)}))
-        return {"kind": "items", "items": left}
+        return {"kind": "items", "items": left, "width": max(1, min(width, len(left)))}
 
     def _wanted(self, run: Run, step: Step) -> bool:
         """Whether a step's condition holds, and what its content asks for is there.
@@ -213,7 +217,7 @@ class PipelineRuns:
     ) -> JsonObject:
         result = StepResult(id=record.id, status=status)
         run.finish_step(record.model_copy(update={"error": error, "items": 0}), result, now)
-        return {"kind": "skip", "items": []}
+        return {"kind": "skip", "items": [], "width": 1}
 
     def end(self, key: PipelineKey, run_number: int, failure: TaskError | None, now: datetime) -> PipelineStatus:
         """End a run, unless it has ended: with `failure`, or as its steps say."""

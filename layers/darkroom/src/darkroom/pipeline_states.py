@@ -54,7 +54,7 @@ class PipelineStates:
         return {**layer, "more": bool(layer["steps"])}
 
     def _prepare(self, event: JsonObject, now: datetime) -> JsonObject:
-        return self.tasks.runs.prepare_step(*_run(event), event["step"], now)
+        return self.tasks.runs.prepare_step(*_run(event), event["step"], event["width"], now)
 
     def _judge(self, event: JsonObject, now: datetime) -> JsonObject:
         return self.tasks.judge(ticket(event), event["reason"], now)
