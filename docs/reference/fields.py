@@ -56,6 +56,12 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "deadline_seconds": "After so many seconds the batch fails, wherever it is. 14 days where it is absent.",
         "prefix": "The folder of the results, and of images whose rows name none.",
         "context": "Anything; it comes back in every message about the batch and its rows. At most 16 KB.",
+        "webhook": "Where you want to be told of its end. Those of the rows stand in `defaults`.",
+    },
+    "BatchWebhook": {
+        "url": "Where the end is posted to.",
+        "events": "Which ends; all where it is absent.",
+        "secret_ref": "Which of your secrets signs it; `default` where it is absent.",
     },
     "RowDefaults": {
         "content": "Fields of the content that rows do not name.",

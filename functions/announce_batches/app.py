@@ -1,4 +1,4 @@
-"""Turns each beginning and end of a batch into its event."""
+"""Turns each beginning and end of a batch into its event, and its end into its webhook."""
 
 from typing import Any
 
@@ -10,13 +10,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from darkroom.aws.batch_store import read_batch_change
 from darkroom.aws.clients import client
-from darkroom.aws.publishers import EventBridgeBus
+from darkroom.aws.publishers import EventBridgeBus, SqsWebhookQueue
 from darkroom.aws.tracing import capture_sampled
 from darkroom.batch_events import BatchEvent, is_news
-from darkroom.settings import BusSettings
+from darkroom.batch_notices import batch_notice
+from darkroom.models import now
+from darkroom.settings import BatchAnnouncementSettings
 
 logger = Logger()
-bus = EventBridgeBus(client("events"), BusSettings.from_environment().event_bus)
+settings = BatchAnnouncementSettings.from_environment()
+bus = EventBridgeBus(client("events"), settings.event_bus)
+webhooks = SqsWebhookQueue(client("sqs"), settings.webhooks_queue_url)
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
 
@@ -35,5 +39,8 @@ def tell(record: DynamoDBRecord) -> None:
     new = read_batch_change(images["NewImage"])
     old = read_batch_change(images["OldImage"]) if "OldImage" in images else None
     if is_news(old, new):
+        notice = batch_notice(new, now())
+        if notice is not None:
+            webhooks.send(notice)
         bus.put(BatchEvent.of(new))
         logger.info("batch_told", extra={"batch_id": new.id, "status": new.status})

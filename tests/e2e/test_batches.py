@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.e2e.users import User, eventually
+from tests.receivers import run_receiver
 from typer.testing import CliRunner
 
 from darkroom.aws.batch_store import DynamoBatchStore
@@ -200,7 +201,7 @@ async def test_another_owner_s_manifest_is_refused_and_so_is_one_that_is_not_the
         assert (status, [it["field"] for it in problem["errors"]]) == (400, ["manifest"]), manifest
 
 
-async def test_the_start_and_end_of_a_batch_are_told_on_the_bus_once(batches: Batches) -> None:
+async def test_the_start_and_end_of_a_batch_are_told_once_and_the_end_by_webhook(batches: Batches) -> None:
     sqs, events = batches.stack.client("sqs"), batches.stack.client("events")
     queue = sqs.create_queue(QueueName="batch-events")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -211,7 +212,19 @@ async def test_the_start_and_end_of_a_batch_are_told_on_the_bus_once(batches: Ba
     told: list[JsonObject] = []
 
     manifest = batches.upload("told.csv", "prompt,steps\na dog,2\n")
-    id_ = await batches.submit(manifest, defaults=TASKS, id="told", context={"order": 17})
+    with run_receiver() as receiver:
+        more = {"defaults": TASKS, "context": {"order": 17}, "webhook": {"url": receiver.url}}
+        id_ = await batches.submit(manifest, id="told", **more)
+
+        async def hear() -> JsonObject | None:
+            return json.loads(receiver.received[0].body) if receiver.received else None
+
+        heard = await eventually(hear, "the webhook")
+    assert (heard["type"], heard["data"]["id"], heard["data"]["context"]) == (
+        "batch.succeeded",
+        "told",
+        {"order": 17},
+    )
 
     async def look() -> bool | None:
         found = await asyncio.to_thread(sqs.receive_message, QueueUrl=queue, MaxNumberOfMessages=10)

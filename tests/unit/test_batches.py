@@ -11,6 +11,7 @@ from darkroom import tasks
 from darkroom.batch_desk import BatchDesk
 from darkroom.batch_events import BatchEvent, is_news
 from darkroom.batch_files import BatchFiles
+from darkroom.batch_notices import batch_notice
 from darkroom.batch_plans import BatchPlans
 from darkroom.batch_requests import BatchQuery
 from darkroom.batch_rows import BatchRows, merged
@@ -138,6 +139,10 @@ ROW = TEXT | {"content": {"prompt": "a dog"}}
         ),
         pytest.param(
             {"defaults": {"webhook": {"url": "http://10.0.0.1/"}}}, "defaults.webhook.url", id="a private address"
+        ),
+        pytest.param({"webhook": {"url": "https://127.1/"}}, "webhook.url", id="an address of this host"),
+        pytest.param(
+            {"webhook": {"url": "https://x.com", "events": ["task.failed"]}}, "webhook.events[0]", id="no end of it"
         ),
         pytest.param({"pipeline": DOCUMENT, "defaults": {}}, "defaults", id="defaults for a pipeline"),
         pytest.param({"pipeline": {"steps": []}}, "pipeline.steps", id="a wrong document"),
@@ -443,6 +448,21 @@ def test_a_start_is_told_at_once_and_an_end_once_nothing_goes_on(world: World, s
     assert BatchEvent.of(settled).event_id == BatchEvent.of(settled).event_id
     assert len({BatchEvent.of(it).event_id for it in (begun, settled, again)}) == 3
     assert (BatchEvent.of(begun).results, BatchEvent.of(settled).results) == (None, begun.results_file)
+
+
+def test_a_webhook_is_told_of_the_ends_that_it_wants(world: World, start: datetime) -> None:
+    hook = {"url": "https://example.com/hook", "events": ["batch.failed", "batch.cancelled"]}
+    begun = world.submit(start, ROW, webhook=hook)
+    failed = begun.model_copy(update=BatchEnd(start, BatchStatus.FAILED, counts=Counts(failed=1)).values)
+    succeeded = failed.model_copy(update={"status": BatchStatus.SUCCEEDED})
+    silent = failed.model_copy(update={"webhook": None})
+
+    assert [batch_notice(it, start) for it in (begun, succeeded, silent)] == [None] * 3
+    notice = batch_notice(failed, start)
+    assert notice is not None
+    assert (notice.type, notice.url, notice.task) == ("batch.failed", "https://example.com/hook", "b")
+    assert json.loads(notice.body)["data"]["counts"]["failed"] == 1
+    assert "webhook" not in failed.public()
 
 
 def test_rows_that_never_ended_and_a_broken_execution_leave_a_failed_batch(world: World, start: datetime) -> None:

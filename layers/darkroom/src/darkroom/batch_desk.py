@@ -47,6 +47,8 @@ class BatchDesk:
         """
         form = read_request(body)
         check_manifest(form.manifest, self._bucket, owner, self.input_buckets)
+        if form.webhook is not None:
+            check_webhook(form.webhook.target(), self.pipelines.webhook_networks)
         asked, definition = self._asked(form, owner)
         batch = self._batch(form, fallback_id, owner, now)
         batch = batch.model_copy(update={"definition": definition, "fingerprint": fingerprint(body)})
@@ -115,6 +117,7 @@ class BatchDesk:
             max_concurrency=form.max_concurrency,
             tolerated_failure_percentage=form.tolerated_failure_percentage,
             context=form.context,
+            webhook=form.webhook.model_dump(mode="json") if form.webhook is not None else None,
         )
 
     def _start(self, batch: Batch, now: datetime) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from darkroom.batch_notices import BatchWebhook
 from darkroom.batches import Format
 from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.listings import PAGE, Position, read_cursor
@@ -59,6 +60,7 @@ class BatchRequest(LateModel):
     deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE, strict=True)] | None = None
     prefix: Prefix = "batches"
     context: Context = Field(default_factory=dict)
+    webhook: BatchWebhook | None = None
 
 
 class BatchQuery(LateModel):

@@ -154,6 +154,7 @@ class Batch(Model):
     failures: tuple[RowFailure, ...] = ()
     error: TaskError | None = None
     context: Any = Field(default_factory=dict)
+    webhook: Any = None
     definition: str | None = None
 
     @property
@@ -218,7 +219,7 @@ class Batch(Model):
 
     def public(self) -> JsonObject:
         """The batch as its owner sees it, but for its progress and results."""
-        hidden = {"owner", "fingerprint", "folder", "results", "rows", "kept", "counts", "failures"}
+        hidden = {"owner", "fingerprint", "folder", "results", "rows", "kept", "counts", "failures", "webhook"}
         return self.model_dump(mode="json", exclude=hidden)
 
 

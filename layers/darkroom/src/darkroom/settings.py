@@ -163,7 +163,8 @@ class BatchApiSettings(PipelineSettings):
         return frozenset(arn.rpartition(":")[2] for arn in self.input_buckets)
 
 
-class BusSettings(Settings):
-    """What only tells events needs."""
+class BatchAnnouncementSettings(Settings):
+    """What tells of batches needs."""
 
     event_bus: str
+    webhooks_queue_url: str

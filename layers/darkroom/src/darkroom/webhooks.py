@@ -19,7 +19,9 @@ WebhookEvent: TypeAlias = Literal[
 
 PipelineWebhookEvent: TypeAlias = Literal["pipeline.succeeded", "pipeline.failed", "pipeline.cancelled"]
 
-AnyWebhookEvent: TypeAlias = WebhookEvent | PipelineWebhookEvent
+BatchWebhookEvent: TypeAlias = Literal["batch.succeeded", "batch.failed", "batch.cancelled"]
+
+AnyWebhookEvent: TypeAlias = WebhookEvent | PipelineWebhookEvent | BatchWebhookEvent
 
 ENDS: tuple[WebhookEvent, ...] = ("task.succeeded", "task.failed", "task.cancelled", "task.expired")
 
