@@ -39,6 +39,15 @@ async def test_the_answer_is_kept_whole_but_for_the_files_in_it(webui: WebUi, co
     assert "v1-5-pruned-emaonly" == json.loads(outputs.answer["info"])["sd_model_name"]
 
 
+async def test_the_images_of_a_batch_get_the_names_that_the_webui_insists_on(
+    webui: WebUi, connect: Connect
+) -> None:
+    content = {"imageList": [{"data": PNG}, {"data": PNG, "name": "b.png"}]}
+    await connect().run(job(type=TaskType.EXTRA_BATCH_IMAGES, content=content))
+    assert ["", "b.png"] == [named["name"] for named in webui.body("extra-batch-images")["imageList"]]
+    assert {"data": PNG} == content["imageList"][0]  # the task's own content is left alone
+
+
 @pytest.mark.parametrize("type_", [TaskType.EXTRA_SINGLE_IMAGE, TaskType.EXTRA_BATCH_IMAGES])
 async def test_extras_give_their_images_and_need_no_model(webui: WebUi, connect: Connect, type_: TaskType) -> None:
     content = {"image": PNG, "imageList": [{"data": PNG, "name": "x"}]}

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from darkroom.errors import TaskFailedError
@@ -30,7 +30,7 @@ def build_request(type_: TaskType, content: JsonObject) -> JsonObject:
     """
     if type_ not in _GENERATE:
         _check_images(content)
-        return {"model": "clip", **content} if type_ is TaskType.INTERROGATE else content
+        return _FILLED[type_](content) if type_ in _FILLED else content
     # an answer without images is of no use to anybody
     request = content | {"send_images": True}
     settings = request.get("override_settings")
@@ -42,6 +42,21 @@ def build_request(type_: TaskType, content: JsonObject) -> JsonObject:
         request["alwayson_scripts"] = {name: _script(name, value) for name, value in scripts.items()}
     _check_images(request)
     return request
+
+
+def _name_images(content: JsonObject) -> JsonObject:
+    """The WebUI wants a name for each image of a batch, and drops it."""
+    images = [
+        {"name": "", **image} if isinstance(image, dict) else image for image in _list(content.get("imageList"))
+    ]
+    return content | {"imageList": images}
+
+
+_FILLED: Mapping[TaskType, Callable[[JsonObject], JsonObject]] = {
+    TaskType.INTERROGATE: lambda content: {"model": "clip", **content},
+    TaskType.EXTRA_BATCH_IMAGES: _name_images,
+}
+"""What the WebUI will not do without."""
 
 
 def _script(name: str, value: object) -> object:
