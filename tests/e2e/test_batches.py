@@ -13,9 +13,11 @@ from tests.receivers import run_receiver
 from typer.testing import CliRunner
 
 from darkroom.aws.batch_store import DynamoBatchStore
+from darkroom.aws.pipeline_store import DynamoPipelineStore
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.batches import BatchKey
 from darkroom.models import JsonObject
+from darkroom.pipelines import PipelineKey
 from darkroom.tasks import TaskKey
 from darkroom_cli import AsyncClient
 from darkroom_cli.main import app
@@ -164,6 +166,32 @@ async def test_a_stopped_execution_ends_its_batch_and_its_tasks(batches: Batches
 
     assert (await batches.ends(id_))["status"] == "cancelled"
     assert batches.tasks.get(task).status == "cancelled"  # type: ignore[union-attr]
+
+
+async def test_a_cancelled_batch_of_pipelines_cancels_them_and_their_tasks(batches: Batches) -> None:
+    document = {
+        "inputs": {"n_iter": 30},
+        "steps": [TASKS | {"id": "slow", "content": SLOW | {"n_iter": "${inputs.n_iter}"}}],
+    }
+    id_ = await batches.submit(batches.upload("slow.csv", "n_iter\n30\n29\n"), pipeline=document)
+    table = DynamoPipelineStore(batches.stack.client("dynamodb"), batches.stack.outputs["PipelinesTable"])
+    keys = [PipelineKey(batches.user.key_id, f"{id_}-{row}") for row in (1, 2)]
+
+    async def begun() -> list[TaskKey] | None:
+        assigned = [it.key(key.owner) for key in keys for it in await asyncio.to_thread(table.assignments, key)]
+        found = [key for key in assigned if key is not None and batches.tasks.get(key) is not None]
+        return found if len(found) == len(keys) else None
+
+    tasks = await eventually(begun, "the pipelines' tasks")
+    await batches.user.call("POST", f"/v1/batches/{id_}/cancel")
+
+    assert (await batches.ends(id_))["progress"]["cancelled"] == 2
+    assert [it.status for key in keys if (it := table.get(key)) is not None] == ["cancelled", "cancelled"]
+
+    async def ended() -> bool | None:
+        return all(task.status.ended for key in tasks if (task := batches.tasks.get(key)) is not None) or None
+
+    assert await eventually(ended, "the end of the pipelines' tasks")
 
 
 async def test_a_retry_runs_only_the_rows_that_have_not_succeeded(batches: Batches) -> None:

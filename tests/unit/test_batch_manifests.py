@@ -1,5 +1,6 @@
 """Manifests: rows of JSON Lines and CSV, right and wrong."""
 
+import gzip
 import json
 from collections.abc import Iterable
 
@@ -31,6 +32,7 @@ def test_lines_are_rows_as_they_are_and_empty_ones_are_none() -> None:
     ("text", "row"),
     [
         pytest.param("prompt,steps\na dog,16\n", {"content": {"prompt": "a dog", "steps": 16}}, id="content"),
+        pytest.param("PK\n1\n", {"content": {"PK": 1}}, id="a column called as a ZIP begins"),
         pytest.param("prompt\n1984\n", {"content": {"prompt": "1984"}}, id="a text stays text"),
         pytest.param("id,content.seed\n007,7\n", {"id": "007", "content": {"seed": 7}}, id="an id is text"),
         pytest.param("prompt,cfg_scale\n,7.5\n", {"content": {"cfg_scale": 7.5}}, id="an empty cell is absent"),
@@ -90,6 +92,9 @@ def test_what_is_wrong_with_one_row_is_that_row_s_fault() -> None:
         pytest.param(b"a,b\n", "has no rows", id="a header alone"),
         pytest.param(b"a,,b\n1,2,3\n", "must name its columns", id="a column without a name"),
         pytest.param(b"a,b,a\n1,2,3\n", "names a column twice: a", id="a column twice"),
+        pytest.param("prompt\na dog\n".encode("utf-16"), "is UTF-16", id="as some spreadsheets write it"),
+        pytest.param(gzip.compress(b"prompt\n"), "is compressed", id="compressed"),
+        pytest.param(b"PK\x03\x04", "is a ZIP or a spreadsheet", id="a spreadsheet itself"),
     ],
 )
 def test_a_manifest_without_a_header_or_rows_is_none(text: bytes, message: str) -> None:

@@ -28,7 +28,14 @@ MAX_ROW = 1024 * 1024
 INDEX_HEADER = "row,start,length,fault"
 
 _MARK = b"\xef\xbb\xbf"  # that a file is UTF-8, as spreadsheets write it
+_OTHERS = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"\x1f\x8b": "compressed",
+    b"PK\x03\x04": "a ZIP or a spreadsheet",
+}
 _TEXTS = frozenset({"id", "runtime", "type", "prefix", "model", "priority"})
+_MARK_LENGTH = 4  # the longest of them
 
 Cells = Callable[[Mapping[str, str]], JsonObject]
 
@@ -90,7 +97,7 @@ def read_rows(pieces: Iterable[bytes], format_: Format, cells: Cells) -> Iterato
     """A manifest's rows; empty lines are none. `cells` makes a row of a CSV's cells.
 
     Raises:
-        ManifestError: a CSV's header is no such thing.
+        ManifestError: it is no text in UTF-8, or a CSV's header is no such thing.
     """
     lines = _split(pieces)
     return _read_lines(lines) if format_ == "jsonl" else _read_csv(lines, cells)
@@ -101,13 +108,25 @@ def _split(pieces: Iterable[bytes]) -> Iterator[bytes]:
     kept, first = b"", True
     for piece in pieces:
         data, kept = kept + piece, b""
-        if first and len(data) >= len(_MARK):
-            data, first = data.removeprefix(_MARK), False
+        if first and len(data) >= _MARK_LENGTH:
+            data, first = _start(data), False
         lines = data.split(b"\n")
         kept = lines.pop()[: 2 * MAX_ROW]
         yield from (line + b"\n" for line in lines)
     if kept:
         yield kept
+
+
+def _start(data: bytes) -> bytes:
+    """The beginning of a manifest without its mark.
+
+    Raises:
+        ManifestError: it is no text in UTF-8.
+    """
+    for mark, what in _OTHERS.items():
+        if data.startswith(mark):
+            raise ManifestError(f"the manifest is {what}; it must be text in UTF-8")
+    return data.removeprefix(_MARK)
 
 
 def _read_lines(lines: Iterable[bytes]) -> Iterator[Row]:
