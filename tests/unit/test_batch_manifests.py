@@ -3,12 +3,14 @@
 import gzip
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from darkroom.batch_manifests import MAX_ROW, Place, Row, Sheet, input_cells, read_rows, task_cells
 from darkroom.documents import read_document
 from darkroom.errors import ManifestError
+from darkroom.task_requests import read_form
 from darkroom.tasks import TaskType
 
 cells = task_cells(TaskType.TEXT_TO_IMAGE)
@@ -122,3 +124,20 @@ def test_a_manifest_of_more_rows_than_may_be_is_refused_without_reading_on(monke
 
     with pytest.raises(ManifestError, match="more than 3 rows"):
         list(Sheet(read_rows(endless(), "jsonl", cells)).pieces())
+
+
+def test_the_examples_of_the_documentation_are_manifests() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "examples" / "batches"
+    page = (folder.parents[1] / "batches.md").read_text()
+    csv, lines = (folder / "prompts.csv").read_bytes(), (folder / "inputs.jsonl").read_bytes()
+
+    tasks = [json.loads(row.line) for row in read_rows([csv], "csv", cells)]
+    forms = [read_form({"runtime": "r", "type": "text-to-image"} | row, "x") for row in tasks]
+
+    assert csv.decode() in page
+    assert [form.id for form in forms] == ["lighthouse", "ship", "1984"]
+    assert (forms[2].content, forms[2].context) == (
+        {"prompt": "1984", "width": 512, "height": 512, "seed": 3},
+        {"order": 18},
+    )
+    assert [row.fault for row in read_rows([lines], "jsonl", cells)] == [""] * 3
