@@ -246,3 +246,18 @@ async def test_a_model_that_does_not_load_in_time_is_a_hung_runtime(webui: WebUi
     with pytest.raises(RuntimeHungError, match="did not load within"):
         await connect(dynamic_model=True, load_timeout=0.1).run(job(model=XL["title"]))
     webui.loads.set()
+
+
+async def test_a_job_that_is_interrupted_while_its_model_loads_does_not_wait_for_it(
+    webui: WebUi, connect: Connect
+) -> None:
+    webui.loads = asyncio.Event()
+    adapter = connect(dynamic_model=True)
+    run = asyncio.create_task(adapter.run(job(model=XL["title"])))
+    async with asyncio.timeout(5):
+        await webui.loading.wait()
+        await adapter.interrupt()
+        with pytest.raises(TaskInterruptedError, match="interrupted"):
+            await run
+    assert "txt2img" not in webui.paths()
+    webui.loads.set()

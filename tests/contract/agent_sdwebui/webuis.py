@@ -47,6 +47,7 @@ class WebUi:
     drops: bool = False
     hold: asyncio.Event | None = None
     loads: asyncio.Event | None = None
+    loading: asyncio.Event = field(default_factory=asyncio.Event)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Event = field(default_factory=asyncio.Event)
     job_count: int = 0
@@ -73,6 +74,7 @@ class WebUi:
         body: Any = await request.json() if request.can_read_body else None
         self.requests.append((path, body, request.headers))
         if path == "options" and body and self.loads is not None:
+            self.loading.set()
             await self.loads.wait()
         if path == "options" and body and not self.ignores_options:
             self.loaded = body["sd_model_checkpoint"]

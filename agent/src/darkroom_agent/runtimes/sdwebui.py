@@ -6,7 +6,8 @@ Its traps, and what is done about them:
   answer's `sd_model_name` is compared.
 - A model is switched by the options, and only where another one is loaded: overrides would load it each time.
 - An interrupted job answers 200 with what it has: we remember that we interrupted.
-- Closing the connection does not stop a job: who gives one up interrupts it, and `ready` waits for its end.
+- Closing the connection does not stop a job: who gives one up interrupts it, and `ready` waits for its end. Nothing
+  stops the loading of a model: a job that is interrupted then ends at once, and the next one waits behind it.
 - A job may wait for one that will never end, and the WebUI calls itself idle: its progress stands still then.
 - An upscale that fails leaves its state behind, and the WebUI calls itself busy until the next job: what waits for
   the lock that all jobs share, and gets its turn, shows that it is not.
@@ -26,7 +27,7 @@ from pydantic_core import from_json
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, cancel, describe
+from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError, cancel, describe, unless
 from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
@@ -74,7 +75,7 @@ class SdWebUi:
         self._registries = Registries(self._ask)
         self._is_forge = False
         self._session: aiohttp.ClientSession | None = None
-        self._interrupted = False
+        self._interrupted = asyncio.Event()
         self._share: float | None = None  # how far our job is; None where none was sent
         self._probe: asyncio.Task[None] | None = None
         self._names: dict[str, Checkpoint] = {}
@@ -103,16 +104,16 @@ class SdWebUi:
         if job.type not in _PATHS:
             known = ", ".join(_PATHS)
             raise TaskFailedError("unsupported_task", f"SD WebUI does {known}; not {job.type}")
-        self._interrupted = False
+        self._interrupted.clear()
         content = put_in(job.content, {place: Base64(data) for place, data in job.files.items()})
         request = build_request(job.type, content)
         generates = job.type in _GENERATE
         checkpoint = await self._select(job.model) if generates else None
         warnings = await self._registries.check(request) if generates else []
-        if self._interrupted:
+        if self._interrupted.is_set():
             raise TaskInterruptedError("interrupted", "the job was interrupted")
         answer = await self._send(_PATHS[job.type], request)
-        if self._interrupted:  # it answers 200 all the same, with partial images
+        if self._interrupted.is_set():  # it answers 200 all the same, with partial images
             raise TaskInterruptedError("interrupted", "the job was interrupted")
         generated = read_outputs(job.type, answer, scripted=bool(job.content.get("script_name")))
         self._check_model(checkpoint, generated.model)
@@ -144,7 +145,7 @@ class SdWebUi:
 
     async def interrupt(self) -> None:
         """See `Runtime.interrupt`."""
-        self._interrupted = True
+        self._interrupted.set()
         await self._call("POST", "interrupt", seconds=_QUICK)
 
     async def close(self) -> None:
@@ -227,7 +228,10 @@ class SdWebUi:
         self._loaded = None
         try:
             options = {"sd_model_checkpoint": checkpoint.title}
-            await self._call("POST", "options", options, seconds=self._config.load_timeout)
+            load = self._call("POST", "options", options, seconds=self._config.load_timeout)
+            await unless(load, self._interrupted, name=f"load {checkpoint.title}")
+        except GivenUpError as error:  # nothing stops it; who comes next waits behind it
+            raise TaskInterruptedError("interrupted", "the job was interrupted") from error
         except RuntimeLostError as error:
             if type(error.__cause__) is not TimeoutError:  # aiohttp's own tell of connections
                 raise
