@@ -23,7 +23,7 @@ from darkroom.tasks import TaskError
 from darkroom.testing import InMemoryBlobStore, InMemoryRuntimeRegistry, InMemoryTaskStore
 
 ROOT = Path(__file__).parents[2]
-OURS = ("pipeline", "run_task")
+OURS = ("pipeline", "run_task", "run_batch")
 COUNTED = {
     "pipeline": "test_pipeline_runs",
     "run_task": "here",
