@@ -56,6 +56,15 @@ async def test_extras_give_their_images_and_need_no_model(webui: WebUi, connect:
     assert [str(type_)] == webui.paths()
 
 
+async def test_each_job_has_a_connection_of_its_own(webui: WebUi, connect: Connect) -> None:
+    adapter = connect()
+    webui.fault = (500, {"error": "ValueError", "message": "no"})  # Forge closes the connection after it
+    for _ in range(3):
+        with pytest.raises(TaskFailedError):
+            await adapter.run(job())
+    assert 3 == len(set(webui.peers))
+
+
 async def test_no_compression_is_asked_for(webui: WebUi, connect: Connect) -> None:
     await connect().run(job())
     assert {"identity"} == {headers["Accept-Encoding"] for _, _, headers in webui.requests}

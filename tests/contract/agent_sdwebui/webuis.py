@@ -56,6 +56,7 @@ class WebUi:
     requests: list[tuple[str, Any, Any]] = field(default_factory=list)
     registries: dict[str, Any] = field(default_factory=dict)
     current_image: str | None = None
+    peers: list[Any] = field(default_factory=list)
 
     def paths(self) -> list[str]:
         return [path for path, _, _ in self.requests]
@@ -103,6 +104,7 @@ class WebUi:
 
     async def work(self, request: web.Request, path: str) -> web.StreamResponse:
         self.working.set()
+        self.peers.append(request.transport.get_extra_info("peername") if request.transport else None)
         if self.hold is not None:
             await self.hold.wait()
         if self.resets:

@@ -18,7 +18,7 @@ from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedErro
 from darkroom.models import JsonObject
 from darkroom_agent.faults import RuntimeLostError, describe
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
-from darkroom_agent.runtimes.answers import tidy, without_files
+from darkroom_agent.runtimes.answers import CONNECTION, tidy, without_files
 from darkroom_agent.runtimes.bodies import JsonBody
 
 QUICK = 10.0
@@ -124,7 +124,7 @@ class HttpRuntime:
         self, method: str, url: URL, body: object = None, *, seconds: float | None = QUICK
     ) -> tuple[int, bytes]:
         data = None if body is None else JsonBody(body)
-        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json", **CONNECTION.get(method, {})}
         request = self._connections().request(method, url, data=data, headers=headers, allow_redirects=False)
         try:
             async with asyncio.timeout(seconds), request as response:

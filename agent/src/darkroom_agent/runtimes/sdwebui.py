@@ -31,6 +31,7 @@ from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostErr
 from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
+from darkroom_agent.runtimes.answers import CONNECTION
 from darkroom_agent.runtimes.bodies import Base64, JsonBody
 from darkroom_agent.runtimes.sdwebui_answers import read_fault, read_outputs
 from darkroom_agent.runtimes.sdwebui_checks import Registries, check_black, missing_control
@@ -279,7 +280,7 @@ class SdWebUi:
     async def _request(self, method: str, path: str, body: object = None, *, seconds: float | None = None) -> Any:  # noqa: ANN401  JSON is anything
         url = self._root + (path if path.startswith("/") else f"/sdapi/v1/{path}")
         data = None if body is None else JsonBody(body)
-        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json", **CONNECTION.get(method, {})}
         try:
             async with (
                 asyncio.timeout(seconds),
