@@ -8,8 +8,8 @@ LONGEST_MESSAGE = 300
 """Characters of a message about one fault."""
 
 CONNECTION: Mapping[str, Mapping[str, str]] = {"POST": {"Connection": "close"}}
-"""Headers by method. Servers on uvicorn (Forge, many of one's own) answer 500 and close the connection without a word:
-a job that is sent over it next would be lost. What only reads is asked again by aiohttp itself."""
+"""Headers by method. Servers on uvicorn (Forge, many others) answer 500 and close the connection without a word: a
+job that is sent over it next would be lost. What only reads is asked again by aiohttp itself."""
 
 _LONGEST_TEXT = 1024
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
