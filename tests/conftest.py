@@ -16,6 +16,11 @@ settings.load_profile("steady")
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests on the whole local cloud: one that takes minutes must not be the last."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture
 def start() -> datetime:
     """When the task was created."""

@@ -31,6 +31,7 @@ from darkroom_cli import (
     UnreachableError,
     WaitTimeoutError,
 )
+from darkroom_cli.batch_clients import AsyncBatches, Batches
 
 QUICK = Limits(
     timeouts=Timeouts(connect=1, read=0.3, write=1),
@@ -401,11 +402,14 @@ def test_the_rest_of_the_api_is_reached_by_name(stub: StubDarkroom, do: Do) -> N
 
 
 def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
-    def shape(kind: type) -> dict[str, list[str]]:
+    def shape(kind: type) -> dict[str, list[str] | None]:
         public = {name: it for name, it in vars(kind).items() if not name.startswith("_")}
-        return {name: list(inspect.signature(getattr(kind, name)).parameters) for name in public}
+        return {
+            name: list(inspect.signature(it).parameters) if callable(it) else None for name, it in public.items()
+        }
 
     assert shape(Client) == shape(AsyncClient)
+    assert shape(Batches) == shape(AsyncBatches)
 
 
 def test_a_client_never_shows_its_key(stub: StubDarkroom) -> None:
