@@ -126,6 +126,21 @@ async def test_a_text_that_is_no_image_is_refused_by_its_field(
     assert [] == webui.paths()
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"enable_hr": True}, ["Use same choices"]),
+        ({"enable_hr": True, "hr_additional_modules": ["x.vae"]}, ["x.vae"]),
+        ({}, None),
+    ],
+)
+async def test_a_second_pass_gets_the_modules_that_forge_fails_without(
+    webui: WebUi, connect: Connect, content: dict[str, Any], expected: list[str] | None
+) -> None:
+    await connect().run(job(content=content))
+    assert expected == webui.body("txt2img").get("hr_additional_modules")
+
+
 SAMPLERS = [{"name": "Euler a", "aliases": ["k_euler_a"]}, {"name": "DPM++ 2M", "aliases": []}]
 SCHEDULERS = [
     {"name": "karras", "label": "Karras", "aliases": None},

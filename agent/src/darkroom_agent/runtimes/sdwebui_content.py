@@ -33,6 +33,8 @@ def build_request(type_: TaskType, content: JsonObject) -> JsonObject:
         return _FILLED[type_](content) if type_ in _FILLED else content
     # an answer without images is of no use to anybody
     request = content | {"send_images": True}
+    if request.get("enable_hr"):  # Forge, which has no default for this, fails without it
+        request.setdefault("hr_additional_modules", ["Use same choices"])
     settings = request.get("override_settings")
     if isinstance(settings, dict):
         # the model is switched by the options; overridden, it would be loaded and unloaded with every request
