@@ -249,7 +249,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="200 ms and one image only")
-    parser.add_argument("--docs", action="store_true", help="write docs/performance/agent.{md,png} too")
+    parser.add_argument("--docs", action="store_true", help="write table and plot into docs/performance.md too")
     arguments = parser.parse_args()
     shapes = SHAPES[:1] if arguments.quick else SHAPES
     cases = [Case(shape, seconds) for shape in shapes for seconds in ([0.2] if arguments.quick else shape.goals)]
@@ -265,7 +265,7 @@ def main() -> None:
     if arguments.docs:
         from report import write  # it wants matplotlib  # noqa: PLC0415
 
-        write(pairs, ROOT / "docs" / "performance")
+        write(pairs, ROOT / "docs")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The bench's results as a page of the documentation: a table and a plot."""
+"""The bench's results in the documentation: a table and a plot."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +13,18 @@ _HEAD = """| task | GPU time | GPU busy | goal | serial | beyond the run | seria
 """
 
 
-def write(pairs: "dict[Case, Pair]", folder: Path) -> None:
-    """Write `agent.md` and `agent.png` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write(pairs: "dict[Case, Pair]", docs: Path) -> None:
+    """Write the table into `performance.md`, where the last one stands, and the plot into `pictures`."""
     rows = [
         f"| {case.shape.name} | {1000 * case.seconds:.0f} ms | **{ours.busy:.1%}** | "
         f"{case.shape.goals[case.seconds]:.0%} | {serial.busy:.1%} | {1000 * ours.overhead:.0f} ms | "
-        f"{1000 * serial.overhead:.0f} ms | {1000 * ours.cpu:.0f} ms | {ours.memory:.0f} MB |"
+        f"{1000 * serial.overhead:.0f} ms | {1000 * ours.cpu:.0f} ms | {ours.memory:.0f} MB |\n"
         for case, (ours, serial) in pairs.items()
     ]
-    (folder / "agent.md").write_text(_HEAD + "\n".join(rows) + "\n")
-    _plot(pairs, folder / "agent.png")
+    page = docs / "performance.md"
+    before, rest = page.read_text().split(_HEAD)
+    page.write_text(before + _HEAD + "".join(rows) + rest[rest.index("\n\n") + 1 :])
+    _plot(pairs, docs / "pictures" / "agent-busy.png")
 
 
 def _plot(pairs: "dict[Case, Pair]", path: Path) -> None:
