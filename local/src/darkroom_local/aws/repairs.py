@@ -10,12 +10,13 @@
 - Models are not kept for moto's dashboard, which would hold every message ever sent.
 - An upload that is not under way is one that S3 does not find, not a server error.
 - Sending a message does not count those in the queue (see `QueueAttributes`).
+- A stream's `GetRecords` waits a moment for records, so that its readers hear of each at once and ask seldom.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property, wraps
-from threading import Lock
+from threading import Condition, Lock
 from time import time
 from typing import Any
 
@@ -30,8 +31,9 @@ from moto.core.common_models import BaseModel
 from moto.core.config import default_user_config
 from moto.core.exceptions import ServiceException
 from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.table import Table
+from moto.dynamodb.models.table import StreamShard, Table
 from moto.dynamodb.responses import DynamoHandler
+from moto.dynamodbstreams.models import ShardIterator
 from moto.events.models import Archive, EventBus
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy, Role, iam_backends
@@ -55,6 +57,8 @@ _ATTRIBUTES: dict[Any, dict[str, Callable[[Any], str]]] = {
 }
 
 _TABLES = Lock()
+_STREAMS = Condition()
+_STREAM_SECONDS = 0.5  # that `GetRecords` waits
 
 
 class QueueAttributes(Mapping[str, Moto]):
@@ -232,6 +236,26 @@ def _one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
     return locked
 
 
+def _add_record(add: Callable[..., None]) -> Callable[..., None]:
+    def add_record(shard: StreamShard, *items: Moto) -> None:
+        with _STREAMS:
+            add(shard, *items)
+            _STREAMS.notify_all()
+
+    return add_record
+
+
+def _get_records(get: Callable[..., Moto]) -> Callable[..., Moto]:
+    def get_records(iterator: ShardIterator, limit: int = 1000) -> Moto:
+        shard = iterator.stream_shard
+        read = iterator.sequence_number - shard.starting_sequence_number
+        with _STREAMS:
+            _STREAMS.wait_for(lambda: len(shard.items) > read, _STREAM_SECONDS)
+        return get(iterator, limit)
+
+    return get_records
+
+
 def install() -> None:
     """Mends moto, for this process."""
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
@@ -239,6 +263,8 @@ def install() -> None:
     by_name = property(lambda resource: resource.name)
     patches: tuple[tuple[Any, str, Any], ...] = (
         (BaseModel, "__new__", lambda cls, *_args, **_kwargs: object.__new__(cls)),
+        (ShardIterator, "get", _get_records(ShardIterator.get)),
+        (StreamShard, "add", _add_record(StreamShard.add)),
         (DynamoHandler, "call_action", _one_at_a_time(DynamoHandler.call_action)),
         (parsing, "clean_json", _clean(parsing.clean_json)),
         (parsing, "parse_and_create_resource", _create_resource(parsing.parse_and_create_resource)),

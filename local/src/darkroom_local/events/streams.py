@@ -24,7 +24,7 @@ from darkroom_local.functions.destinations import Destinations
 from darkroom_local.functions.invocations import Invocation, Invoke, InvokeError, Log
 from darkroom_local.resources import EventSource
 
-SHORTEST_POLL, LONGEST_POLL = 0.02, 0.1  # seconds between two looks, just after a record and in quiet times
+PAUSE = 0.02  # seconds between two looks; the emulator answers as soon as a record comes
 SHORTEST_RETRY, LONGEST_RETRY = 0.1, 5.0  # seconds between two attempts
 
 
@@ -102,7 +102,6 @@ class StreamSource:
         """A batch, full or what came until its window closed, and where to read on (None: the shard is closed)."""
         records: list[Record] = []
         closes = 0.0
-        pause = SHORTEST_POLL
         following: str | None = iterator
         while following is not None:
             page = await self._call(
@@ -117,8 +116,7 @@ class StreamSource:
             left = closes - time.monotonic()
             if len(records) >= self._source.batch_size or (records and left <= 0):
                 break
-            await asyncio.sleep(min(pause, left) if records else pause)
-            pause = min(pause * 2, LONGEST_POLL)
+            await asyncio.sleep(min(PAUSE, left) if records else PAUSE)
         return records, following
 
     async def _process(self, shard_id: str, records: list[Record]) -> None:
@@ -153,7 +151,7 @@ class StreamSource:
         except InvokeError as error:
             # The function saw nothing, so this is no attempt of its.
             self._log(self.name, f"{len(segment.records)} records wait: {error}")
-            await asyncio.sleep(LONGEST_POLL)
+            await asyncio.sleep(SHORTEST_RETRY)
             return [segment]
         if not outcome.failed:
             return []
