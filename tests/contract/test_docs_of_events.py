@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, get_args
@@ -139,17 +139,17 @@ def wait_for(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signed", "sent", "at", "status"),
+    ("signed", "sent", "age", "status"),
     [
-        pytest.param(b"{}", b"{}", now(), 204, id="genuine"),
-        pytest.param(b"{}", b"{ }", now(), 400, id="changed"),
-        pytest.param(b"{}", b"{}", now() - timedelta(hours=1), 400, id="replayed"),
+        pytest.param(b"{}", b"{}", timedelta(), 204, id="genuine"),
+        pytest.param(b"{}", b"{ }", timedelta(), 400, id="changed"),
+        pytest.param(b"{}", b"{}", timedelta(hours=1), 400, id="replayed"),
     ],
 )
 def test_the_documented_receiver_takes_what_is_genuine_and_nothing_else(
-    documented_receiver: str, secret: str, signed: bytes, sent: bytes, at: datetime, status: int
+    documented_receiver: str, secret: str, signed: bytes, sent: bytes, age: timedelta, status: int
 ) -> None:
-    headers = signature_headers([new_secret(), secret], "id", at, signed)
+    headers = signature_headers([new_secret(), secret], "id", now() - age, signed)
 
     reply = HttpPoster((ip_network("127.0.0.0/8"),)).post(documented_receiver, sent, headers)
 
