@@ -56,8 +56,8 @@ $(VENV).audit/.ready: requirements/audit.txt
 build: setup  ## what `sam deploy` would upload
 	sam build --template sam/template.yaml --build-dir .aws-sam/build --cached --parallel
 
-unit: setup  ## all tests, two files at a time
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+unit: setup  ## all tests, three files at a time
+	pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 load: setup  ## two hundred pipelines at once
 	pytest -m load

@@ -58,7 +58,7 @@ _ATTRIBUTES: dict[Any, dict[str, Callable[[Any], str]]] = {
 
 _TABLES = Lock()
 _STREAMS = Condition()
-_STREAM_SECONDS = 0.5  # that `GetRecords` waits
+_STREAM_SECONDS = 2.0  # that `GetRecords` waits
 
 
 class QueueAttributes(Mapping[str, Moto]):
