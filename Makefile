@@ -57,7 +57,7 @@ build: setup  ## what `sam deploy` would upload
 	sam build --template sam/template.yaml --build-dir .aws-sam/build --cached --parallel
 
 unit: setup  ## all tests, three files at a time
-	pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 load: setup  ## two hundred pipelines at once
 	pytest -m load

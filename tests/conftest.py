@@ -16,12 +16,8 @@ settings.load_profile("steady")
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests on the whole local cloud; run those that share one in one process, as those of a file."""
-    for item in items:
-        (cloud,) = {"user", "owner"} & set(getattr(item, "fixturenames", ())) or {item.path.stem}
-        item.add_marker(pytest.mark.xdist_group(cloud))
+    """Begin with the tests on the whole local cloud: one that takes minutes must not be the last."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
