@@ -14,6 +14,7 @@ from tests.receivers import Receiver, raw, run_receiver, says
 
 from darkroom.models import JsonObject, now
 from darkroom.signatures import verify
+from darkroom_local.events.queues import WAIT_SECONDS
 from darkroom_local.processes import alive
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -114,7 +115,7 @@ async def test_a_function_that_is_killed_while_it_delivers_delivers_again(user: 
     sqs = user.cloud.stack.client("sqs")
     (url,) = [one for one in sqs.list_queues()["QueueUrls"] if "webhooksqueue" in one.lower()]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "3"})  # who has three minutes?
-    await asyncio.sleep(1.5)  # the polls under way still have the old one
+    await asyncio.sleep(WAIT_SECONDS + 0.5)  # the polls under way still have the old one
     receiver.answers = [raw(b"", pause=8), says(204)]
     await submit(user, "hook-killed", {"url": receiver.url})
     await receives(receiver, 1)

@@ -22,7 +22,7 @@ Call = Callable[..., Awaitable[Any]]
 """Calls a function of a boto3 client, with keyword arguments, outside the event loop."""
 
 PAGE = 10  # messages that SQS takes or gives in one call
-WAIT_SECONDS = 2  # of long polling; the emulator answers as soon as a message comes
+WAIT_SECONDS = 1  # of long polling; the emulator answers as soon as a message comes
 CONCURRENCY = 5  # what AWS starts with
 WINDOW_POLL_SECONDS = 0.1
 SHORTEST_PAUSE = 0.05
