@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 from tests.pipelines.machines import Machines, running_machines
+from tests.templates import template
 
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.ports import TaskStore
 from darkroom.testing import InMemoryTaskStore
 from darkroom_local.aws.process import run_aws
-
-TEMPLATE = Path(__file__).parents[2] / "sam" / "template.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +27,7 @@ def aws() -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def dynamo_store(aws: Callable[..., Any]) -> DynamoTaskStore:
     """An empty table exactly as the template declares it."""
-    declared = yaml_parse(TEMPLATE.read_text())["Resources"]["TasksTable"]["Properties"]
+    declared = template("template")["Resources"]["TasksTable"]["Properties"]
     create = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
     client, name = aws("dynamodb"), f"tasks-{uuid4().hex}"
     client.create_table(TableName=name, **{key: declared[key] for key in create})

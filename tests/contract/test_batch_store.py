@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
+from tests.templates import template
 
 from darkroom.aws.batch_store import DynamoBatchStore, header, read_batch_change
 from darkroom.aws.multipart import PART
@@ -29,7 +28,6 @@ from darkroom.errors import BatchConflictError, BatchNotFoundError, BatchStateEr
 from darkroom.models import now
 from darkroom.testing import InMemoryBlobStore
 
-TEMPLATE = Path(__file__).parents[2] / "sam" / "template.yaml"
 KEY = BatchKey("owner", "b")
 LATER = now() + timedelta(days=1)
 
@@ -37,7 +35,7 @@ LATER = now() + timedelta(days=1)
 @pytest.fixture(scope="module")
 def table(aws: Callable[..., Any]) -> DynamoBatchStore:
     """The table of pipelines as the template declares it."""
-    declared = yaml_parse(TEMPLATE.read_text())["Resources"]["PipelinesTable"]["Properties"]
+    declared = template("template")["Resources"]["PipelinesTable"]["Properties"]
     create = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
     client, name = aws("dynamodb"), f"pipelines-{uuid4().hex}"
     client.create_table(TableName=name, **{key: declared[key] for key in create})

@@ -14,7 +14,7 @@ import pytest
 from openapi_spec_validator import validate
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
-from samtranslator.yaml_helper import yaml_parse
+from tests.templates import template
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text())
@@ -91,8 +91,9 @@ def resolved(it: dict[str, Any]) -> dict[str, Any]:
 def test_the_template_has_the_routes_that_the_function_has(generate: ModuleType) -> None:
     with generate.settings("http://localhost"), generate.imported_app() as module:
         routes = {(method, path) for path, methods in module.app.routes.items() for method in methods}
-    template = yaml_parse((ROOT / "sam" / "template.yaml").read_text())
-    events = [it["Properties"] for it in template["Resources"]["ApiFunction"]["Properties"]["Events"].values()]
+    events = [
+        it["Properties"] for it in template("template")["Resources"]["ApiFunction"]["Properties"]["Events"].values()
+    ]
     declared = {(it["Method"].upper(), it["Path"]) for it in events}
 
     assert {it for it in declared if it[0] != "ANY"} == routes

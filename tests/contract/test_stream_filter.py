@@ -5,8 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
-from tests.contract.conftest import TEMPLATE
+from tests.templates import template
 
 from darkroom import tasks
 from darkroom.aws.task_items import to_item
@@ -19,7 +18,7 @@ LEASE = timedelta(seconds=60)
 
 @pytest.fixture(scope="module")
 def router() -> Filters:
-    source = yaml_parse(TEMPLATE.read_text())["Resources"]["RouterFunction"]["Properties"]["Events"]["TaskChanged"]
+    source = template("template")["Resources"]["RouterFunction"]["Properties"]["Events"]["TaskChanged"]
     declared = source["Properties"]["FilterCriteria"]["Filters"]
     return Filters([json.loads(one["Pattern"]) for one in declared])
 

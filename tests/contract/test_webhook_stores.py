@@ -7,8 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
-from tests.contract.conftest import TEMPLATE
+from tests.templates import template
 
 from darkroom.aws import signing_keys
 from darkroom.aws.delivery_log import DynamoDeliveryLog
@@ -37,7 +36,7 @@ def keys(request: pytest.FixtureRequest) -> SigningKeyStore:
 @pytest.fixture
 def dynamo_log(aws: Aws) -> DynamoDeliveryLog:
     """An empty table exactly as the template declares it."""
-    declared = yaml_parse(TEMPLATE.read_text())["Resources"]["DeliveriesTable"]["Properties"]
+    declared = template("template")["Resources"]["DeliveriesTable"]["Properties"]
     client, name = aws("dynamodb"), f"deliveries-{uuid4().hex}"
     client.create_table(
         TableName=name, **{key: declared[key] for key in ("AttributeDefinitions", "KeySchema", "BillingMode")}

@@ -15,7 +15,6 @@ import boto3
 import pytest
 import yaml
 from botocore.exceptions import ClientError
-from cfnlint import lint
 from moto import mock_aws
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_aws_sdk
 from tests.pipelines import machines
@@ -422,22 +421,6 @@ def test_every_state_says_what_it_is_for_and_every_call_is_repeated_and_caught(m
         if state["Type"] == "Task":
             assert "Retry" in state or name == "StartSnapshot", name
             assert "Catch" in state or name in {"StartPull", "AskForPull"}, name  # the map around them catches
-
-
-@pytest.mark.parametrize("machine", MACHINES)
-def test_cloudformation_accepts_the_definition(machine: str) -> None:
-    template = {
-        "Resources": {
-            "Machine": {
-                "Type": "AWS::StepFunctions::StateMachine",
-                "Properties": {
-                    "RoleArn": "arn:aws:iam::123456789012:role/ops",
-                    "DefinitionString": json.dumps(read(machine)),
-                },
-            }
-        }
-    }
-    assert [] == lint(json.dumps(template), regions=["us-east-1"])
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -4,12 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_lambda_powertools import Metrics
-from samtranslator.yaml_helper import yaml_parse
+from tests.templates import template
 
 from darkroom import tasks
 from darkroom.aws import measures
@@ -18,19 +17,13 @@ from darkroom.models import now
 from darkroom.runtime_stacks import CONTROL_PLANE, RuntimeStack
 from darkroom.tasks import TaskError, TaskKey, TaskStatus
 
-SAM = Path(__file__).parents[2] / "sam"
 TEMPLATES = ("cluster", "operations", "runtime", "template")
-
-
-def read(name: str) -> dict[str, Any]:
-    template: dict[str, Any] = yaml_parse((SAM / f"{name}.yaml").read_text(encoding="utf-8"))
-    return template
 
 
 def resources(name: str, kind: str) -> dict[str, Any]:
     return {
         logical_id: resource["Properties"]
-        for logical_id, resource in read(name)["Resources"].items()
+        for logical_id, resource in template(name)["Resources"].items()
         if resource["Type"] == kind
     }
 
@@ -43,7 +36,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def pod_statements() -> list[dict[str, Any]]:
-    (work, *_) = read("runtime")["Resources"]["PodRole"]["Properties"]["Policies"]
+    (work, *_) = template("runtime")["Resources"]["PodRole"]["Properties"]["Policies"]
     statements: list[dict[str, Any]] = work["PolicyDocument"]["Statement"]
     return statements
 
@@ -53,13 +46,13 @@ def pod_statements() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_no_arn_names_a_partition(name: str) -> None:
-    fixed = [text for text in texts(read(name)["Resources"]) if text.startswith(("arn:aws:", "arn:aws-cn:"))]
+    fixed = [text for text in texts(template(name)["Resources"]) if text.startswith(("arn:aws:", "arn:aws-cn:"))]
     assert [] == fixed
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_every_exception_from_the_audit_gives_its_reason(name: str) -> None:
-    for logical_id, resource in read(name)["Resources"].items():
+    for logical_id, resource in template(name)["Resources"].items():
         for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
             assert len(skip["comment"]) > 20, logical_id
 
@@ -69,7 +62,7 @@ def test_what_the_audit_excepts_of_one_it_excepts_of_all(kind: str) -> None:
     skips = {
         logical_id: {skip["id"] for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])}
         for name in TEMPLATES
-        for logical_id, resource in read(name)["Resources"].items()
+        for logical_id, resource in template(name)["Resources"].items()
         if resource["Type"] == f"AWS::{kind}"
     }
     most = set().union(*skips.values())
@@ -82,7 +75,7 @@ def test_only_actions_that_know_no_resource_are_allowed_on_all(name: str) -> Non
         r"(ec2|ssm|logs|iam):(Describe|List)\w+|pricing:GetProducts|ssm:GetCommandInvocation|logs:\w+"
         r"|states:SendTask\w+"  # a task token names no resource
     )
-    for resource in read(name)["Resources"].values():
+    for resource in template(name)["Resources"].values():
         identity = resource["Type"].startswith(("AWS::IAM::", "AWS::Serverless::"))
         for statement in statements_in(resource) if identity else ():  # elsewhere "*" is the thing itself
             if statement.get("Effect") == "Allow" and statement.get("Resource") == "*":
@@ -108,7 +101,7 @@ def statements_in(value: Any) -> Iterator[dict[str, Any]]:
 def test_the_network_is_the_guides() -> None:
     subnets = resources("cluster", "AWS::EC2::Subnet")
     blocks = {name: subnet["CidrBlock"]["Fn::Sub"] for name, subnet in subnets.items()}
-    network = read("cluster")["Parameters"]["VpcNetwork"]["Default"]
+    network = template("cluster")["Parameters"]["VpcNetwork"]["Default"]
     assert {f"{network}.{32 * number}.0/19" for number in range(6)} == {
         block.replace("${VpcNetwork}", network) for block in blocks.values()
     }
@@ -143,7 +136,7 @@ def test_all_add_ons_are_there() -> None:
     ("version", "fits"), [("v2.0.0-eksbuild.1", True), ("", True), ("v1.15.0-eksbuild.1", False)]
 )
 def test_the_s3_driver_is_of_version_two_at_least(version: str, *, fits: bool) -> None:
-    pattern = read("cluster")["Parameters"]["MountpointAddOnVersion"]["AllowedPattern"]
+    pattern = template("cluster")["Parameters"]["MountpointAddOnVersion"]["AllowedPattern"]
     assert fits == bool(re.fullmatch(pattern, version))
 
 
@@ -156,7 +149,7 @@ def test_whatever_is_made_for_a_new_cluster_is_not_made_for_an_existing_one() ->
         "AWS::EC2::EIP",
         "AWS::EC2::VPCEndpoint",
     }
-    for name, resource in read("cluster")["Resources"].items():
+    for name, resource in template("cluster")["Resources"].items():
         if resource["Type"] in made:
             assert "CreateCluster" == resource["Condition"], name
         if resource["Type"] in network:
@@ -170,7 +163,7 @@ def test_components_may_run_on_arm() -> None:
         nodes["InstanceTypes"],
         nodes["ScalingConfig"]["MinSize"],
     ]
-    parameters = read("cluster")["Parameters"]
+    parameters = template("cluster")["Parameters"]
     assert ("m5.large", 2) == (parameters["NodeInstanceTypes"]["Default"], parameters["NodeCount"]["Default"])
 
 
@@ -227,13 +220,13 @@ def test_keda_may_see_the_queues_that_runtimes_tag() -> None:
     (policy,) = resources("cluster", "AWS::IAM::Role")["KedaRole"]["Policies"]
     (statement,) = policy["PolicyDocument"]["Statement"]
     (wanted,) = statement["Condition"]["StringLike"]
-    (tag,) = read("runtime")["Resources"]["Queue"]["Properties"]["Tags"]
+    (tag,) = template("runtime")["Resources"]["Queue"]["Properties"]["Tags"]
     assert f"aws:ResourceTag/{tag['Key']}" == wanted
     assert "sqs:GetQueueAttributes" == statement["Action"]
 
 
 def test_the_command_for_kubectl_is_the_guides() -> None:
-    command, _ = read("cluster")["Outputs"]["ConfigCommand"]["Value"]["Fn::Sub"]
+    command, _ = template("cluster")["Outputs"]["ConfigCommand"]["Value"]["Fn::Sub"]
     expected = "aws eks update-kubeconfig --name ${Name} --region ${AWS::Region} --role-arn ${AccessRole.Arn}"
     assert expected == command
 
@@ -292,7 +285,7 @@ def test_alarm_and_dashboard_look_at_the_metrics_that_the_functions_write(
 
 
 def dashboard() -> dict[str, Any]:
-    text = read("runtime")["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    text = template("runtime")["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     body: dict[str, Any] = json.loads(text.replace("${OldestMessageSeconds}", "900"))
     return body
 
@@ -328,7 +321,7 @@ def test_every_alarm_of_a_runtime_goes_to_the_topic_that_was_given() -> None:
 
 
 def test_a_runtime_lists_types_of_tasks_that_there_are() -> None:
-    parameters = read("runtime")["Parameters"]
+    parameters = template("runtime")["Parameters"]
     pattern = parameters["TaskTypes"]["AllowedPattern"]
     every = RuntimeStack("stack", "mine", "http", task_types=tuple(tasks.TaskType)).parameters(str)["TaskTypes"]
     for given, taken in (
@@ -342,7 +335,7 @@ def test_a_runtime_lists_types_of_tasks_that_there_are() -> None:
 
 
 def test_a_runtimes_stack_gets_its_parameters_from_outputs_of_the_control_plane() -> None:
-    parameters, outputs = read("runtime")["Parameters"], read("template")["Outputs"]
+    parameters, outputs = template("runtime")["Parameters"], template("template")["Outputs"]
     given = RuntimeStack("stack", "mine", "http").parameters(lambda output: output)
     assert {name for name, it in parameters.items() if "Default" not in it} <= set(given) <= set(parameters)
     assert set(CONTROL_PLANE.values()) <= set(outputs)

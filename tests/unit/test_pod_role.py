@@ -3,12 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
+from tests.templates import template
 
 from darkroom.runtimes import Runtime
 from darkroom_local.aws.policies import as_list
@@ -34,12 +32,6 @@ GIVEN: dict[str, Any] = {
     "RuntimeName": "own",
     "RuntimeType": "sdwebui",
 }
-
-
-@cache
-def template() -> dict[str, Any]:
-    found: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "sam/runtime.yaml").read_text("utf-8"))
-    return found
 
 
 def resolve(value: Any, known: Mapping[str, Any]) -> Any:  # noqa: PLR0911  one for each function
@@ -70,10 +62,10 @@ def resolve(value: Any, known: Mapping[str, Any]) -> Any:  # noqa: PLR0911  one 
 def resolved(resource: str, attribute: str, parameters: Mapping[str, str]) -> Any:
     """An attribute of a resource, with these parameters of the stack and the defaults of the others."""
     known = dict(GIVEN)
-    for name, parameter in template()["Parameters"].items():
+    for name, parameter in template("runtime")["Parameters"].items():
         text = parameters.get(name, known.get(name, parameter.get("Default", "")))
         known[name] = text.split(",") if parameter["Type"] == "CommaDelimitedList" else text
-    return resolve(template()["Resources"][resource]["Properties"][attribute], known)
+    return resolve(template("runtime")["Resources"][resource]["Properties"][attribute], known)
 
 
 def statements(parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
