@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export UV_NO_INSTALLER_METADATA := 1
 export SAM_CLI_TELEMETRY := 0
+unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes: what is compiled is kept
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
