@@ -17,6 +17,7 @@ values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | texts,
     lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    max_leaves=15,
 )
 
 
