@@ -30,7 +30,16 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from darkroom_local.aws import access, executions, map_runs, nested_executions, repairs, targets, types
+from darkroom_local.aws import (
+    access,
+    executions,
+    map_runs,
+    nested_executions,
+    repairs,
+    shortcuts,
+    targets,
+    types,
+)
 
 _LOG = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -128,6 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("moto.stepfunctions.parser.asl.parse.preprocessor").setLevel(logging.ERROR)  # see `map_runs`
     types.install()
     repairs.install()
+    shortcuts.install()
     access.install()
     executions.install()
     map_runs.install()
