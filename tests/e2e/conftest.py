@@ -26,14 +26,14 @@ async def a_user(*, agents: bool) -> AsyncIterator[User]:
         yield User(cloud, session, logs)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def user() -> AsyncIterator[User]:
     """The user of a cloud that all tests share; each takes ids of its own."""
     async with a_user(agents=True) as one:
         yield one
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def owner() -> AsyncIterator[User]:
     """The user of a cloud without agents: tests start their own."""
     async with a_user(agents=False) as one:

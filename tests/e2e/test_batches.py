@@ -83,7 +83,7 @@ class Batches:
         return await eventually(look, f"{rows} running rows of {id_}")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def batches(user: User) -> AsyncIterator[Batches]:
     yield Batches(user)
 

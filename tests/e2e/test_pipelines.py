@@ -117,7 +117,7 @@ class Pipelines:
         return name, answer["executionArn"]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def pipelines(user: User) -> Pipelines:
     return Pipelines(user)
 

@@ -25,13 +25,13 @@ T = TypeVar("T")
 
 
 async def eventually(look: Callable[[], Awaitable[T | None]], what: str, seconds: float = 40) -> T:
-    """What `look` finds, as soon as it finds something."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    """What `look` finds, soon after there is something; who has waited long looks less often."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
         found = await look()
         if found is not None:
             return found
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1 + waited / 20)
     pytest.fail(f"waited {seconds} s in vain for {what}")
 
 
@@ -81,7 +81,7 @@ class User:
         """All callback messages and end events of a task so far, once there is one of each."""
 
         async def look() -> tuple[list[JsonObject], list[JsonObject]] | None:
-            await asyncio.to_thread(self.listeners.collect)
+            await asyncio.to_thread(self.listeners.collect, id_, 1)
             callbacks, events = self.listeners.callbacks[id_], self.listeners.events[id_]
             return (callbacks, events) if callbacks and events else None
 

@@ -34,19 +34,20 @@ class Listeners:
         events.put_rule(Name=rule["Rule"], EventBusName=rule["EventBusName"], EventPattern=json.dumps(pattern))
         events.put_targets(**rule, Targets=[{"Id": "queue", "Arn": self._arn(self._events_queue)}])
 
-    def collect(self) -> None:
-        """Take what has arrived since the last time."""
-        for message in self._take(self._callbacks_queue):
+    def collect(self, missing: str = "", seconds: int = 0) -> None:
+        """Take what has arrived since the last time; while a task has not been heard of, wait so long for it."""
+        for message in self._take(self._callbacks_queue, 0 if self.callbacks.get(missing) else seconds):
             self.callbacks[message["id"]].append(message)
-        for event in self._take(self._events_queue):
+        for event in self._take(self._events_queue, 0 if self.events.get(missing) else seconds):
             self.events[event["detail"]["id"]].append(event)
 
     def _arn(self, url: str) -> str:
         answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return str(answer["Attributes"]["QueueArn"])
 
-    def _take(self, url: str) -> list[Any]:
-        messages = self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    def _take(self, url: str, seconds: int) -> list[Any]:
+        answer = self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds)
+        messages = answer.get("Messages", [])
         for message in messages:
             self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return [json.loads(message["Body"]) for message in messages]
