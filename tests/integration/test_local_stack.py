@@ -34,6 +34,30 @@ def stack(endpoint_url: str) -> Stack:
     return provision(endpoint_url, TEMPLATES / "template.yaml", "darkroom", {"Level": "DEBUG"}, REGION)
 
 
+def test_two_emulated_aws_at_once_give_different_ids(endpoint_url: str) -> None:
+    with run_aws() as other:
+        ids = []
+        for url in (endpoint_url, other):
+            sqs = boto3.client(
+                "sqs", REGION, endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test"
+            )
+            queue = sqs.create_queue(QueueName="ids")["QueueUrl"]
+            ids.append(sqs.send_message(QueueUrl=queue, MessageBody="same")["MessageId"])
+    assert ids[0] != ids[1]
+
+
+def test_an_emulated_aws_that_ended_leaves_its_port_which_no_second_one_can_have_before(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with run_aws() as url:
+        port = urlsplit(url).port or 0
+        with pytest.raises(RuntimeError, match="did not start"), run_aws(port):
+            pass
+        assert "in use" in capfd.readouterr().err
+    with run_aws(port) as again:
+        assert url == again
+
+
 class FunctionsHost(BaseHTTPRequestHandler):
     """Stands for the host of functions: answers `Invoke` with the event, and keeps it."""
 

@@ -1,13 +1,14 @@
 """A process that has imported what most processes of the local cloud need, and forks one for each that is ordered.
 
-`darkroom_local.processes` runs it as `python -m darkroom_local.launcher MODULE…` with a socket as standard input,
-and sends orders: the length of a JSON object (`module`, `arguments`, `environment`, `folder`) together with two
-pipes, one for the process's output, one that gets its process id and, when it has ended, its exit code; then the
-object. The new process is `python -m MODULE ARGUMENT…` in its folder, with the imported modules in its memory.
+`darkroom_local.launchers` runs it as `python -m darkroom_local.launcher MODULE…` with a socket as standard input,
+and sends orders: the length of a JSON object (`module`, `arguments`, `environment`, `folder`) together with three
+files, for the process's output, for its errors, and a pipe that gets its process id and, when it has ended, its
+exit code; then the object. The new process is `python -m MODULE ARGUMENT…` in its folder, with the imported modules
+in its memory.
 
 This process ends when nobody can order any more, however the local cloud died; then the kernel kills those that it
 forked (prctl(2), `PR_SET_PDEATHSIG`). Where there is no prctl, forks of such a process are not safe either: there
-each process starts anew, and a function ends as soon as its handler returns, by the closed Runtime API.
+each process starts anew, and this one kills them before it ends.
 """
 
 import ctypes
@@ -58,17 +59,20 @@ def take_orders(orders: socket.socket) -> Order | None:
             _tell_ends(tellers)
         if orders.fileno() not in ready:
             continue
-        length, pipes, _, _ = socket.recv_fds(orders, NUMBER.size, 2)
+        length, files, _, _ = socket.recv_fds(orders, NUMBER.size, 3)
         if not length:
+            for pid in tellers:
+                os.kill(pid, signal.SIGKILL)
             return None
         (size,) = NUMBER.unpack(length)
         order = Order(**json.loads(orders.recv(size, socket.MSG_WAITALL)))
-        output, teller = pipes
-        pid = _fork(output) if FORKS else _spawn(order, output)
+        output, errors, teller = files
+        pid = _fork(output, errors) if FORKS else _spawn(order, output, errors)
         if pid == 0:
             return order
         tellers[pid] = teller
         os.close(output)
+        os.close(errors)
         _tell(teller, pid)
 
 
@@ -87,7 +91,7 @@ def _tell(teller: int, number: int) -> None:
         os.write(teller, NUMBER.pack(number))
 
 
-def _spawn(order: Order, output: int) -> int:
+def _spawn(order: Order, output: int, errors: int) -> int:
     return subprocess.Popen(  # noqa: S603  our own
         [sys.executable, "-u", "-m", order.module, *order.arguments],
         cwd=order.folder,
@@ -95,11 +99,11 @@ def _spawn(order: Order, output: int) -> int:
         process_group=0,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=output,
+        stderr=errors,
     ).pid
 
 
-def _fork(output: int) -> int:
+def _fork(output: int, errors: int) -> int:
     """Fork a process that has a group and an output of its own, and none of this one's other files."""
     server = os.getpid()
     pid = os.fork()
@@ -113,7 +117,7 @@ def _fork(output: int) -> int:
         sys.exit("the local cloud is gone")
     os.setpgid(0, 0)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, file in enumerate((nothing, output, output)):
+    for number, file in enumerate((nothing, output, errors)):
         os.dup2(file, number)
     for file in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208  numbers, not paths
         if file > 2:  # noqa: PLR2004  standard input, output and error

@@ -5,19 +5,13 @@ that they start in a fraction of a second.
 """
 
 import asyncio
-import atexit
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict
-from functools import cache
 from typing import Self
 
 from darkroom_local.launcher import NUMBER, Order
+from darkroom_local.launchers import Launcher
 
 IMPORTED = (
     "aiohttp.web",
@@ -31,6 +25,7 @@ IMPORTED = (
 native part looks at the environment as it is loaded."""
 LINE_BYTES = 1024 * 1024
 
+_LAUNCHER = Launcher(IMPORTED)
 _alive: dict[int, Order] = {}
 
 
@@ -64,15 +59,17 @@ class Process:
         Raises:
             NotStartedError: the system has no room for one.
         """
-        (output, theirs), (told, teller) = os.pipe(), os.pipe()
-        stdout, end = await _Pipe.open(output), await _Pipe.open(told)
         try:
-            _order(order, theirs, teller)
+            output, told = _LAUNCHER.order(order)
+            stdout, end = await _Pipe.open(output), await _Pipe.open(told)
+        except OSError as error:
+            raise NotStartedError(f"the launcher of processes is gone: {error}") from error
+        try:
             (pid,) = NUMBER.unpack(await end.reader.readexactly(NUMBER.size))
-        except (OSError, EOFError) as error:
+        except EOFError as error:
             stdout.close()
             end.close()
-            raise NotStartedError(f"the launcher of processes is gone: {error}") from error
+            raise NotStartedError("the launcher of processes is gone") from error
         _alive[pid] = order
         return cls(pid, stdout, end)
 
@@ -121,36 +118,3 @@ class _Pipe:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
         return cls(reader, transport)
-
-
-def _order(order: Order, output: int, teller: int) -> None:
-    """Send an order; the pipes' ends are the launcher's then."""
-    text = json.dumps(asdict(order)).encode()
-    try:
-        launcher = _launcher()
-        socket.send_fds(launcher, [NUMBER.pack(len(text))], [output, teller])
-        launcher.sendall(text)
-    except OSError:
-        _launcher.cache_clear()  # the next order starts another
-        raise
-    finally:
-        os.close(output)
-        os.close(teller)
-
-
-@cache
-def _launcher() -> socket.socket:
-    """Where orders go."""
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "darkroom_local.launcher", *IMPORTED]
-    with theirs:
-        process = subprocess.Popen(  # noqa: S603  our own
-            command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
-        )
-
-    @atexit.register
-    def end() -> None:
-        ours.close()
-        process.wait()
-
-    return ours

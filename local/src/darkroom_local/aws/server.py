@@ -1,8 +1,7 @@
 """The emulated AWS: moto's server in a process of its own, with what Darkroom's templates need beyond moto.
 
-`python -m darkroom_local.aws.server --port 0` prints `ready http://127.0.0.1:PORT` and serves until SIGTERM, or,
-with `--until-stdin-closes`, until the process at the other end of its standard input is gone. Beside AWS's APIs and
-moto's own (`/moto-api/…`) it answers:
+`python -m darkroom_local.aws.server --port 0` prints `ready http://127.0.0.1:PORT` and serves until SIGTERM. Beside
+AWS's APIs and moto's own (`/moto-api/…`) it answers:
 
 - `GET /darkroom/resources`: what the local cloud hosts itself, resolved (see `aws.types`), as a JSON list;
 - `PUT /darkroom/functions`: the body is the URL of Lambda's Invoke API for them (see `aws.targets`).
@@ -16,13 +15,12 @@ import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
-from threading import Thread
 from typing import Any
 
+from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -30,16 +28,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from darkroom_local.aws import (
-    access,
-    executions,
-    map_runs,
-    nested_executions,
-    repairs,
-    shortcuts,
-    targets,
-    types,
-)
+from darkroom_local.aws import services, targets, types
 
 _LOG = logging.getLogger(__name__)
 _HOST = "127.0.0.1"
@@ -120,33 +109,17 @@ class Application(DomainDispatcherApplication):
         return [body]
 
 
-def _exit_at_end_of_input() -> None:
-    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read(): its lock would be held when Python ends
-        pass
-    os._exit(0)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Serves until told to stop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when the starting process does")
     options = parser.parse_args(arguments)
     server = make_server(_HOST, options.port, Application(), threaded=True, request_handler=KeepAliveHandler)
     url = f"http://{_HOST}:{server.port}"
     logging.getLogger("moto.stepfunctions.parser.asl.parse.preprocessor").setLevel(logging.ERROR)  # see `map_runs`
-    types.install()
-    repairs.install()
-    shortcuts.install()
-    access.install()
-    executions.install()
-    map_runs.install()
-    nested_executions.install()
-    targets.install(url)
+    mock_random.seed()  # a fork would draw the same ids as any other of the same process
+    services.install(url)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # all state is in memory: nothing is to be put in order
-    if options.until_stdin_closes:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the starting process, which may still need AWS
-        Thread(target=_exit_at_end_of_input, name="stdin", daemon=True).start()
     print(f"ready {url}", flush=True)  # noqa: T201  what the starting process waits for
     with suppress(KeyboardInterrupt):
         server.serve_forever()
