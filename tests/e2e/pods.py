@@ -10,10 +10,8 @@ from tests.e2e.faults import Gate, Hold, ToldRuntime, png
 from tests.e2e.users import User, eventually
 
 from darkroom.models import JsonObject
-from darkroom.runtimes import Runtime
 from darkroom_local.children import Program, running
 from darkroom_local.processes import Process
-from darkroom_local.runtimes import agent_environment
 
 LEASE = 2
 """Seconds: short, so that a dead agent's task is soon taken over."""
@@ -38,12 +36,10 @@ class Pods:
 
     async def agent(self, runtime: ToldRuntime, gate: Gate | None = None, **settings: Any) -> Process:
         """Start an agent; `settings` are variables without their prefix."""
-        registered = Runtime.model_validate(self._user.registered())
-        environment = await asyncio.to_thread(
-            agent_environment, self._user.cloud.stack, registered, runtime.server.url
-        )
-        changes = {"lease_seconds": LEASE, "heartbeat_seconds": 0.3, "drain_seconds": 20} | settings
-        environment |= {f"DARKROOM_{name.upper()}": str(value) for name, value in changes.items()}
+        usual = {"lease_seconds": LEASE, "heartbeat_seconds": 0.3, "drain_seconds": 20}
+        changes = usual | settings | {"runtime_url": runtime.server.url}
+        environment = {f"DARKROOM_{name.upper()}": str(value) for name, value in changes.items()}
+        environment = self._user.agent_environment | environment
         if gate is not None:
             environment["AWS_ENDPOINT_URL"] = gate.url
         program = Program("agent", "darkroom_agent", environment=environment, grace=1)
@@ -57,9 +53,9 @@ class Pods:
 
 async def ends_once(owner: User, id_: str, status: str = "succeeded") -> JsonObject:
     """The task, which ended so; its callback and its event came once, and its outputs are there."""
-    task = await owner.reaches(id_, "succeeded", "failed", "cancelled", "expired")
-    assert task["status"] == status, task
     callbacks, events = await owner.hears(id_)
+    task = await owner.task(id_)
+    assert task["status"] == status, task
     assert [event["detail"]["status"] for event in events] == [status]
     assert [callback["result"] for callback in callbacks] == [status == "succeeded"]
     assert callbacks[0]["image_url"] == [image["uri"] for image in task["images"]]
@@ -74,7 +70,7 @@ async def queue_is_empty(owner: User) -> None:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 
     async def look() -> bool | None:
-        counts = owner.cloud.stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        counts = owner.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
         return None if any(int(count) for count in counts["Attributes"].values()) else True
 
     await eventually(look, "an empty queue")
@@ -106,7 +102,7 @@ async def submit_and_reach(
     content: dict[str, Any] = {"prompt": id_}
     if phase == "downloading":
         bucket = owner.cloud.stack.outputs["OutputS3Bucket"]
-        owner.cloud.stack.client("s3").put_object(Bucket=bucket, Key="inputs/chaos.png", Body=png())
+        owner.client("s3").put_object(Bucket=bucket, Key="inputs/chaos.png", Body=png())
         await owner.submit(id_, "image-to-image", init_images=[f"s3://{bucket}/inputs/chaos.png"], **content)
     else:
         await owner.submit(id_, **content)

@@ -97,7 +97,7 @@ async def test_a_deleted_tasks_images_are_gone_and_no_late_word_revives_it(user:
         "images": [],
     }
     url = user.cloud.stack.outputs["ResultsQueueUrl"]
-    user.cloud.stack.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(late))
+    user.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(late))
 
     async def heard() -> bool | None:
         return any("result_refused" in line and "api-gone" in line for _, line in user.logs) or None

@@ -159,7 +159,7 @@ async def test_what_the_api_refuses_ends_with_the_code_for_usage(shell: Shell) -
 
 async def test_events_are_heard_and_the_tap_is_removed(user: User, shell: Shell) -> None:
     def rules() -> list[str]:
-        listed = user.cloud.stack.client("events").list_rules(EventBusName=user.cloud.stack.outputs["EventBusName"])
+        listed = user.client("events").list_rules(EventBusName=user.cloud.stack.outputs["EventBusName"])
         return [rule["Name"] for rule in listed["Rules"] if rule["Name"].startswith("darkroom-tail-")]
 
     async with shell.start("events", "tail", "--json", "--task", "cli-heard") as tail:
@@ -176,7 +176,7 @@ async def test_events_are_heard_and_the_tap_is_removed(user: User, shell: Shell)
 
     assert set(types) == {"TaskQueued", "TaskStarted", "TaskSucceeded"}
     assert await asyncio.to_thread(rules) == []
-    queues = user.cloud.stack.client("sqs").list_queues(QueueNamePrefix="darkroom-tail-")
+    queues = user.client("sqs").list_queues(QueueNamePrefix="darkroom-tail-")
     assert "QueueUrls" not in queues
 
 

@@ -216,7 +216,7 @@ async def test_rubbish_in_the_queue_ends_in_the_dead_letters_and_holds_nobody_up
 
     await ended_once(user, "main-beside-rubbish", "succeeded")
 
-    sqs = user.cloud.stack.client("sqs")
+    sqs = user.client("sqs")
     policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]["RedrivePolicy"]
     dead = url.rpartition("/")[0] + "/" + json.loads(policy)["deadLetterTargetArn"].rpartition(":")[2]
 
@@ -247,7 +247,7 @@ async def test_a_result_of_an_attempt_that_lost_its_task_does_not_count(user: Us
 
 
 async def test_a_change_that_cannot_be_told_does_not_hold_up_others(user: User) -> None:
-    user.cloud.stack.client("dynamodb").put_item(
+    user.client("dynamodb").put_item(
         TableName=user.cloud.stack.outputs["TasksTable"],
         Item={"pk": {"S": "broken"}, "status": {"S": "queued"}},
     )

@@ -50,9 +50,9 @@ class Pipelines:
     def __init__(self, user: User) -> None:
         self.user = user
         self.stack = user.cloud.stack
-        self.states = self.stack.client("stepfunctions")
-        self.store = DynamoPipelineStore(self.stack.client("dynamodb"), self.stack.outputs["PipelinesTable"])
-        self.tasks = DynamoTaskStore(self.stack.client("dynamodb"), self.stack.outputs["TasksTable"])
+        self.states = self.user.client("stepfunctions")
+        self.store = DynamoPipelineStore(self.user.client("dynamodb"), self.stack.outputs["PipelinesTable"])
+        self.tasks = DynamoTaskStore(self.user.client("dynamodb"), self.stack.outputs["TasksTable"])
         (api,) = self.stack.rest_apis
         self.owner = api.keys[user.cloud.api_key]
 
@@ -291,7 +291,7 @@ async def test_a_task_that_no_state_machine_waits_for_is_cancelled(pipelines: Pi
     pipelines.tasks.submit(task)
     (name,) = [it.name for it in pipelines.stack.functions if "BeatTasks" in it.name]
 
-    await asyncio.to_thread(pipelines.stack.client("lambda").invoke, FunctionName=name)
+    await asyncio.to_thread(pipelines.user.client("lambda").invoke, FunctionName=name)
 
     found = pipelines.tasks.get(task.key)
     assert found is not None
@@ -330,7 +330,7 @@ async def test_a_dead_letter_fails_the_step(pipelines: Pipelines) -> None:
     id_ = await pipelines.submit(step("draft", content=SLOW))
     (task,) = await pipelines.runs(id_)
     pipelines.tasks.apply(task.key, tasks.release(task.started_at or task.created_at, task.attempt))
-    sqs, url = pipelines.stack.client("sqs"), pipelines.user.registered()["agent"]["DARKROOM_QUEUE_URL"]
+    sqs, url = pipelines.user.client("sqs"), pipelines.user.registered()["agent"]["DARKROOM_QUEUE_URL"]
     policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]["RedrivePolicy"]
     dead = f"{url.rpartition('/')[0]}/{json.loads(policy)['deadLetterTargetArn'].rpartition(':')[2]}"
 
@@ -340,7 +340,7 @@ async def test_a_dead_letter_fails_the_step(pipelines: Pipelines) -> None:
 
 
 async def test_every_start_and_end_is_told_on_the_bus_once(pipelines: Pipelines) -> None:
-    sqs, events = pipelines.stack.client("sqs"), pipelines.stack.client("events")
+    sqs, events = pipelines.user.client("sqs"), pipelines.user.client("events")
     queue = sqs.create_queue(QueueName="pipeline-events")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     rule = {"Rule": "pipeline-events", "EventBusName": pipelines.stack.outputs["EventBusName"]}

@@ -112,7 +112,7 @@ async def test_a_receiver_that_is_gone_is_left_alone_and_the_bus_hears(user: Use
 
 
 async def test_a_function_that_is_killed_while_it_delivers_delivers_again(user: User, receiver: Receiver) -> None:
-    sqs = user.cloud.stack.client("sqs")
+    sqs = user.client("sqs")
     (url,) = [one for one in sqs.list_queues()["QueueUrls"] if "webhooksqueue" in one.lower()]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "3"})  # who has three minutes?
     await asyncio.sleep(WAIT_SECONDS + 0.5)  # the polls under way still have the old one
@@ -196,7 +196,7 @@ async def test_events_can_be_replayed_from_the_archive(user: User, receiver: Rec
     await submit(user, "hook-replayed", {"url": receiver.url})
     await receives(receiver, 1)
     queue = await asyncio.to_thread(listen, user, "TaskSucceeded")
-    outputs, events = user.cloud.stack.outputs, user.cloud.stack.client("events")
+    outputs, events = user.cloud.stack.outputs, user.client("events")
     bus = events.describe_event_bus(Name=outputs["EventBusName"])["Arn"]
 
     events.start_replay(
@@ -214,7 +214,7 @@ async def test_events_can_be_replayed_from_the_archive(user: User, receiver: Rec
 
 async def heard(user: User, queue: str, id_: str) -> JsonObject:
     """The first event of a task in a queue."""
-    sqs = user.cloud.stack.client("sqs")
+    sqs = user.client("sqs")
 
     async def look() -> JsonObject | None:
         answer = await asyncio.to_thread(sqs.receive_message, QueueUrl=queue, MaxNumberOfMessages=10)
@@ -226,7 +226,7 @@ async def heard(user: User, queue: str, id_: str) -> JsonObject:
 
 def listen(user: User, detail_type: str) -> str:
     """A queue that gets the events of this type."""
-    sqs, events = user.cloud.stack.client("sqs"), user.cloud.stack.client("events")
+    sqs, events = user.client("sqs"), user.cloud.stack.client("events")
     bus = user.cloud.stack.outputs["EventBusName"]
     url: str = sqs.create_queue(QueueName=f"hear-{detail_type}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

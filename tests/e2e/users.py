@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +16,12 @@ from multidict import CIMultiDictProxy
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom.messages import TaskMessage
 from darkroom.models import JsonObject
+from darkroom.runtimes import Runtime
 from darkroom.tasks import TaskKey
 from darkroom_local.cloud import LocalCloud
 from darkroom_local.demo.listeners import Listeners
 from darkroom_local.processes import alive
+from darkroom_local.runtimes import agent_environment
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -42,6 +45,7 @@ class User:
         self.cloud = cloud
         self.logs = logs
         self._session = session
+        self.client = cache(cloud.stack.client)  # to make one takes longer than a call
         self.listeners = Listeners(cloud.stack)
 
     async def call(
@@ -90,16 +94,19 @@ class User:
     def image(self, link: str) -> bytes:
         """The file at an s3 link."""
         bucket, _, key = link.removeprefix("s3://").partition("/")
-        body: bytes = self.cloud.stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        body: bytes = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body
 
     def registered(self, name: str = "sdruntime") -> JsonObject:
         """A runtime's registration."""
         path = f"{self.cloud.stack.outputs['RuntimesPath']}/{name}"
-        entry: JsonObject = json.loads(
-            self.cloud.stack.client("ssm").get_parameter(Name=path)["Parameter"]["Value"]
-        )
+        entry: JsonObject = json.loads(self.client("ssm").get_parameter(Name=path)["Parameter"]["Value"])
         return entry
+
+    @cached_property
+    def agent_environment(self) -> dict[str, str]:
+        """What an agent of the template's own runtime sees, which is at no address yet."""
+        return agent_environment(self.cloud.stack, Runtime.model_validate(self.registered()), "")
 
     @property
     def key_id(self) -> str:
@@ -109,14 +116,14 @@ class User:
 
     def message(self, id_: str) -> str:
         """The message of a task, as its queue got it."""
-        store = DynamoTaskStore(self.cloud.stack.client("dynamodb"), self.cloud.stack.outputs["TasksTable"])
+        store = DynamoTaskStore(self.client("dynamodb"), self.cloud.stack.outputs["TasksTable"])
         task = store.get(TaskKey(self.key_id, id_))
         assert task is not None
         return TaskMessage.of(task).to_json()
 
     def send(self, url: str, body: str) -> None:
         """Put a message into a queue."""
-        self.cloud.stack.client("sqs").send_message(QueueUrl=url, MessageBody=body)
+        self.client("sqs").send_message(QueueUrl=url, MessageBody=body)
 
 
 def v1alpha2(id_: str, type_: str = "text-to-image", **content: Any) -> JsonObject:
