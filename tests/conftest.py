@@ -1,5 +1,6 @@
 """What all tests share: a task to start from."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,9 @@ from darkroom.tasks import Task, TaskType
 # How long an example takes says how busy the machine is, nothing else.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+# Otherwise moto makes its 650 machine images anew for each test with EC2, and never forgets them.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # noqa: TID251  moto has no other switch
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
