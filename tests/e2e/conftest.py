@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 import pytest
 import pytest_asyncio
-from tests.e2e.pods import Pods
+from tests.e2e.pods import Pods, Standby
 from tests.e2e.users import ROOT, User
 
 from darkroom_local.cloud import Plan, run_cloud
@@ -45,6 +45,19 @@ async def pods(owner: User) -> AsyncIterator[Pods]:
     """Pods that end with the test."""
     async with AsyncExitStack() as stack:
         yield Pods(owner, stack)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def _standby(owner: User) -> AsyncIterator[Standby]:
+    async with AsyncExitStack() as stack:
+        yield await Pods(owner, stack).standby()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def standby(_standby: Standby) -> AsyncIterator[Standby]:
+    """An agent that runs already, and gets no message before its gate is opened."""
+    yield _standby
+    await _standby.rest()
 
 
 @pytest.fixture

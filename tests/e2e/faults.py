@@ -5,6 +5,7 @@ import base64
 import io
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Self
 
 import aiohttp
@@ -37,7 +38,11 @@ class Gate:
         self._target = target
         self._holds: list[Hold] = []
         self._faults: dict[str, str] = {}
+        self._closed = asyncio.Event()
+        self._open = asyncio.Event()
+        self._open.set()
         self.calls: list[str] = []
+        self.failed: list[str] = []
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{path:.*}", self._forward)
         self._server = LoopbackServer(app)
@@ -71,11 +76,28 @@ class Gate:
         else:
             self._faults[operation] = how
 
+    async def close(self) -> None:
+        """Answer for the queues that they are empty, until opened; returns when no earlier call is under way.
+
+        That is for an agent that asks again and again, one call at a time.
+        """
+        self._closed.clear()
+        self._open.clear()
+        await asyncio.wait_for(self._closed.wait(), 20)
+
+    def open(self) -> None:
+        """Let messages through again, to the call that waits here too."""
+        self._open.set()
+
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2] or request.method
         body = await request.read()
         self.calls.append(operation)
+        if operation == "ReceiveMessage" and not await self._opens():
+            return web.json_response({})
         fault = self._faults.get(operation)
+        if fault is not None:
+            self.failed.append(operation)
         if fault == "hang":
             await asyncio.sleep(60)
         if fault in {"hang", "drop"}:
@@ -96,6 +118,12 @@ class Gate:
         if operation != "ReceiveMessage" or b'"Messages"' in (response.body or b""):  # type: ignore[operator]
             await self._wait(hold, after=True)
         return response
+
+    async def _opens(self) -> bool:
+        self._closed.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._open.wait(), 1)
+        return self._open.is_set()
 
     @staticmethod
     async def _wait(hold: Hold | None, *, after: bool) -> None:

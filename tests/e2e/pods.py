@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -45,10 +46,31 @@ class Pods:
         program = Program("agent", "darkroom_agent", environment=environment, grace=1)
         return await self._stack.enter_async_context(running(program, self._log))
 
+    async def standby(self) -> "Standby":
+        """An agent that is there already, and gets no message until it is its turn."""
+        standby = Standby(await self.runtime(), await self.gate())
+        await self.agent(standby.runtime, standby.gate)
+        await standby.rest()
+        return standby
+
     def _log(self, part: str, line: str) -> None:
         if not self._quiet:
             self.logs.append((part, line))
             print(line)  # pytest shows it where a test fails
+
+
+@dataclass(frozen=True)
+class Standby:
+    """An agent that many tests use one after another: to start one takes most of what a test of one costs."""
+
+    runtime: ToldRuntime
+    gate: Gate
+
+    async def rest(self) -> None:
+        """Get no messages before the gate is opened again, and forget what there was to be told."""
+        await self.gate.close()
+        self.gate.failed.clear()
+        self.runtime.runs.clear()
 
 
 async def ends_once(owner: User, id_: str, status: str = "succeeded") -> JsonObject:

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tests.e2e.pods import Pods, ends_once, queue_is_empty
-from tests.e2e.users import User
+from tests.e2e.pods import Standby, ends_once, queue_is_empty
+from tests.e2e.users import User, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -15,14 +15,22 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
     ["ReceiveMessage", "UpdateItem", "PUT", "SendMessage", "DeleteMessage", "ChangeMessageVisibility", "GetItem"],
 )
 async def test_an_aws_that_fails_for_a_while_loses_nothing(
-    owner: User, pods: Pods, task_id: str, operation: str, fault: str
+    owner: User, standby: Standby, task_id: str, operation: str, fault: str
 ) -> None:
-    runtime, gate = await pods.runtime(), await pods.gate()
+    gate, runtime = standby.gate, standby.runtime
+    if operation in {"ChangeMessageVisibility", "GetItem"}:  # heartbeats' calls: the task takes some
+        runtime.behaviours.append("wait")
     gate.fail(operation, fault)
-    await pods.agent(runtime, gate)
+    gate.open()
     await owner.submit(task_id, prompt=task_id)
-    await asyncio.sleep(1.5)  # the while
+
+    async def failed() -> bool | None:
+        return operation in gate.failed or None
+
+    await eventually(failed, "the fault to be met")
+    await asyncio.sleep(1.3)  # the while
     gate.fail(operation, None)
+    runtime.release.set()
 
     await ends_once(owner, task_id)
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from tests.e2e.faults import answer
-from tests.e2e.pods import Pods, asks_for_restart, ends_once, logged, queue_is_empty, submit_and_reach
+from tests.e2e.pods import Pods, Standby, asks_for_restart, ends_once, logged, queue_is_empty, submit_and_reach
 from tests.e2e.users import User, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -35,12 +35,11 @@ async def test_one_message_delivered_twice_at_once_to_two_agents_runs_once(
 
 
 async def test_a_result_that_comes_after_the_lease_was_lost_is_refused(
-    owner: User, pods: Pods, task_id: str
+    owner: User, pods: Pods, standby: Standby, task_id: str
 ) -> None:
     agent, _, slow = await submit_and_reach(owner, pods, task_id, "running")
     os.kill(agent.pid, signal.SIGSTOP)  # it still works, as far as it knows
-    fast = await pods.runtime()
-    await pods.agent(fast)
+    standby.gate.open()
     task = await ends_once(owner, task_id)
     slow.release.set()
     os.kill(agent.pid, signal.SIGCONT)
@@ -52,16 +51,15 @@ async def test_a_result_that_comes_after_the_lease_was_lost_is_refused(
         name: value for name, value in task.items() if name not in signed
     }
     assert [image["uri"] for image in later["images"]] == [image["uri"] for image in task["images"]]
-    assert (task["attempt"], fast.runs) == (2, [task_id])
+    assert (task["attempt"], standby.runtime.runs) == (2, [task_id])
     assert len((await owner.hears(task_id))[0]) == 1
 
 
 async def test_a_runtime_that_answers_no_fails_the_task_with_its_reason(
-    owner: User, pods: Pods, task_id: str
+    owner: User, standby: Standby, task_id: str
 ) -> None:
-    runtime = await pods.runtime()
-    runtime.behaviours.append(answer(422, detail=[{"loc": ["body", "steps"], "msg": "too many"}]))
-    await pods.agent(runtime)
+    standby.runtime.behaviours.append(answer(422, detail=[{"loc": ["body", "steps"], "msg": "too many"}]))
+    standby.gate.open()
     await owner.submit(task_id, prompt=task_id)
 
     task = await ends_once(owner, task_id, "failed")
@@ -70,10 +68,10 @@ async def test_a_runtime_that_answers_no_fails_the_task_with_its_reason(
     assert "steps" in task["error"]["message"]
 
 
-async def test_a_runtime_that_breaks_with_500_fails_the_task(owner: User, pods: Pods, task_id: str) -> None:
-    runtime = await pods.runtime()
-    runtime.behaviours.append(answer(500, error="ValueError", detail="", errors="bad thing in /opt/secret/file.py"))
-    await pods.agent(runtime)
+async def test_a_runtime_that_breaks_with_500_fails_the_task(owner: User, standby: Standby, task_id: str) -> None:
+    broken = answer(500, error="ValueError", detail="", errors="bad thing in /opt/secret/file.py")
+    standby.runtime.behaviours.append(broken)
+    standby.gate.open()
     await owner.submit(task_id, prompt=task_id)
 
     task = await ends_once(owner, task_id, "failed")
@@ -90,10 +88,12 @@ async def test_a_runtime_that_breaks_with_500_fails_the_task(owner: User, pods: 
         pytest.param("drop", id="lost connection"),
     ],
 )
-async def test_a_fault_that_may_pass_is_tried_again(owner: User, pods: Pods, task_id: str, behaviour: str) -> None:
-    runtime = await pods.runtime()
+async def test_a_fault_that_may_pass_is_tried_again(
+    owner: User, standby: Standby, task_id: str, behaviour: str
+) -> None:
+    runtime = standby.runtime
     runtime.behaviours.append(behaviour)
-    await pods.agent(runtime)
+    standby.gate.open()
     await owner.submit(task_id, prompt=task_id)
 
     task = await ends_once(owner, task_id)

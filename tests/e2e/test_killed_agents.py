@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.e2e.faults import ToldRuntime
-from tests.e2e.pods import PHASES, Pods, ends_once, queue_is_empty, submit_and_reach
+from tests.e2e.pods import PHASES, Pods, Standby, ends_once, queue_is_empty, submit_and_reach
 from tests.e2e.users import User
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -12,11 +12,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 @pytest.mark.parametrize("phase", PHASES)
 async def test_an_agent_killed_in_any_phase_loses_nothing(
-    owner: User, pods: Pods, task_id: str, phase: str
+    owner: User, pods: Pods, standby: Standby, task_id: str, phase: str
 ) -> None:
     agent, _, _ = await submit_and_reach(owner, pods, task_id, phase)
     agent.kill()
-    await pods.agent(await pods.runtime())
+    standby.gate.open()
 
     await ends_once(owner, task_id)
 
