@@ -8,11 +8,13 @@ from typing import Any
 import helm_python
 import yaml
 from jsonschema import Draft202012Validator
-from kubernetes_validate import validate
+from kubernetes_validate import utils as kubernetes
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/darkroom-runtime"
 KUBERNETES = "1.35"
+
+kubernetes.schema_contents = cache(kubernetes.schema_contents)  # it would read all definitions for each object
 
 Object = dict[str, Any]
 Key = tuple[str, str]
@@ -25,7 +27,7 @@ def render(values: Mapping[str, Any], name: str = "sdruntime", namespace: str = 
     """The chart's objects, by kind and name."""
     files = _chart().render(dict(values), name=name, namespace=namespace)
     texts = [text for path, text in files.items() if path.endswith(".yaml")]
-    found = [it for text in texts for it in yaml.safe_load_all(text) if it]
+    found = [it for text in texts for it in yaml.load_all(text, yaml.CSafeLoader) if it]
     keyed = {(it["kind"], it["metadata"]["name"]): it for it in found}
     assert len(found) == len(keyed), "two objects have one kind and name"
     return keyed
@@ -40,7 +42,7 @@ def one(objects: Mapping[Key, Object], kind: str) -> Object:
 def check(it: Object) -> None:
     """Hold an object against the schema of its kind, strictly."""
     if it["apiVersion"] not in CUSTOM:
-        validate(it, KUBERNETES, strict=True)
+        kubernetes.validate(it, KUBERNETES, strict=True)
         return
     assert {"apiVersion", "kind", "metadata", "spec"} == set(it)
     schema = _schemas(it["apiVersion"])[it["kind"]]
