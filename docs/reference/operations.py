@@ -34,7 +34,7 @@ Problems = tuple[type[errors.RequestError], ...]
 
 _BODY: Problems = (errors.MalformedBodyError, errors.BodyTooLargeError, errors.InvalidRequestError)
 _TASK: Problems = (*_BODY, errors.UnknownRuntimeError, errors.UnsupportedTaskError, errors.UnknownSecretError)
-_FOREIGN: Problems = (errors.ForbiddenError,)
+_FOREIGN: Problems = (errors.InvalidRequestError, errors.ForbiddenError)
 _PIPELINE: Problems = (*_TASK, errors.DefinitionNotFoundError)
 _ONE_PIPELINE: Problems = (*_FOREIGN, errors.PipelineNotFoundError)
 _ONE_BATCH: Problems = (*_FOREIGN, errors.BatchNotFoundError)
@@ -81,7 +81,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GET /v1/tasks": Operation(
         "Tasks",
         {HTTPStatus.OK: TaskList},
-        (errors.InvalidRequestError, *_FOREIGN),
+        _FOREIGN,
         queries=_LIST,
         more=(
             "Pages are full but for the last, and tasks that are added meanwhile shift nothing. A task that was "
@@ -155,7 +155,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GET /v1/pipelines": Operation(
         "Pipelines",
         {HTTPStatus.OK: PipelineList},
-        (errors.InvalidRequestError, *_FOREIGN),
+        _FOREIGN,
         queries=("limit", "cursor", "owner"),
         more="The owner's, and those that were started at Step Functions itself, which are everyone's.",
     ),
@@ -212,7 +212,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GET /v1/batches": Operation(
         "Batches",
         {HTTPStatus.OK: BatchList},
-        (errors.InvalidRequestError, *_FOREIGN),
+        _FOREIGN,
         queries=("limit", "cursor", "owner"),
     ),
     "GET /v1/batches/{id}": Operation("Batches", {HTTPStatus.OK: BatchDetails}, _ONE_BATCH, queries=("owner",)),

@@ -225,6 +225,14 @@ def test_owners_see_their_own_tasks_and_operators_everyones(api: Api) -> None:
     assert (cancelled.status, cancelled.body["status"]) == (200, "cancelled")
 
 
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/pipelines", "/v1/tasks/mine"])
+@pytest.mark.parametrize("owner", ["", "a" * 3000], ids=["empty", "longer than a key of the table"])
+def test_an_owner_that_no_key_can_be_is_refused(api: Api, path: str, owner: str) -> None:
+    answer = api.call("GET", f"{path}?owner={owner}", key_id=OPERATOR)
+
+    assert (answer.status, [fault["field"] for fault in answer.body["errors"]]) == (400, ["owner"])
+
+
 def test_a_cancel_may_be_repeated_and_leaves_an_end_as_it_is(api: Api, store: DynamoTaskStore) -> None:
     api.call("POST", "/v1/tasks", form(id="done"))
     store.apply(TaskKey("key1", "done"), tasks.claim(now(), LEASE))

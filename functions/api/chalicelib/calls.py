@@ -22,6 +22,7 @@ _SAFETY = 2.0
 """Seconds of the function's time that are left for answering."""
 
 _WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+_OWNER = re.compile(r"[A-Za-z0-9]{1,64}")
 _MANY = frozenset({"status", "type"})
 
 
@@ -50,11 +51,14 @@ class Call:
 
         Raises:
             ForbiddenError: the caller is no operator and names another.
+            InvalidRequestError: no key can have the id that an operator names.
         """
         asked = self._queried("owner")
         if not asked or asked == [self.key_id]:
             return self.key_id
         self.require_operator()
+        if not _OWNER.fullmatch(asked[-1]):
+            raise InvalidRequestError(fields=[FieldError("owner", "is no id of an API key")])
         return asked[-1]
 
     def require_operator(self) -> None:
