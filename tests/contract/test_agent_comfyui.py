@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -126,6 +127,18 @@ async def test_outputs_come_in_the_order_of_the_nodes(comfyui: ComfyUi) -> None:
     assert [(20, 10), (30, 10)] == [image.size for image in opened(outputs)]
     assert ["9", "10"] == list(outputs.answer["outputs"])
     assert {(0x33, 0x66, 0x99)} == {image.getpixel((5, 5)) for image in opened(outputs)}
+
+
+async def test_a_run_is_handed_over_once_it_is_in_the_history(comfyui: ComfyUi, ask: Ask) -> None:
+    others: list[Outputs] = []
+
+    async def hand_over() -> None:
+        assert 1 == len(await ask("/history"))
+        others.append(await comfyui.run(job({"1": empty(32), "9": save("1")})))
+
+    outputs = await comfyui.run(replace(job({"1": empty(), "9": save("1")}), hand_over=hand_over))
+    assert [(16, 16)] == [image.size for image in opened(outputs)]
+    assert [(32, 32)] == [image.size for image in opened(others[0])]
 
 
 async def test_a_links_file_reaches_the_node_by_a_name_in_a_folder_of_the_runs_own(

@@ -5,7 +5,7 @@ import base64
 import io
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,7 @@ class Own:
     task: Any = None
     hold: asyncio.Event | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    served: int = 0
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**28)
@@ -130,6 +131,7 @@ class Own:
         return web.json_response(self.ready_answer, status=self.ready_status)
 
     async def file(self, _: web.Request) -> web.Response:
+        self.served += 1
         return web.Response(body=b"one")
 
     async def redirect(self, _: web.Request) -> web.Response:
@@ -236,6 +238,17 @@ async def test_an_answer_that_is_no_json_is_tried_again(own: Own, url: str, conn
     with pytest.raises(TaskInterruptedError) as caught:
         await connect(url).run(job())
     assert "bad_answer" == caught.value.type
+
+
+async def test_a_run_is_handed_over_before_its_outputs_are_read(own: Own, url: str, connect: Connect) -> None:
+    served: list[int] = []
+
+    async def hand_over() -> None:
+        served.append(own.served)
+
+    own.answer = {"images": [f"{url}/files/1.png"]}
+    outputs = await connect(url).run(replace(job(), hand_over=hand_over))
+    assert ((b"one",), [0], 1) == (outputs.images, served, own.served)
 
 
 async def test_a_connection_that_breaks_is_a_lost_runtime(own: Own, url: str, connect: Connect) -> None:

@@ -40,6 +40,7 @@ log = EventLog(__name__)
 def aws_config(read_timeout: float) -> Config:
     """How to speak to AWS: soon aware of a dead connection, so that a lease outlives some of them."""
     return Config(
+        user_agent="darkroom-agent",  # or botocore puts its own together anew, twice for each request
         connect_timeout=3,
         read_timeout=read_timeout,
         retries={"mode": "standard", "total_max_attempts": 3},
@@ -134,7 +135,7 @@ class Agent:
                 Intake(custody, settings.runtime_name),
                 inputs,
                 Runs(self._readiness, limits, self.drain, pace, previews),
-                Deliveries(outputs, results, threads, self.drain),
+                Deliveries(outputs, results, threads, self.drain, self._readiness),
             )
             schedule = Schedule(pace, self.drain, settings.poll_seconds, settings.prefetch)
             try:

@@ -1,18 +1,29 @@
-"""What happens after a run: upload, report, delete the message. The runtime works on meanwhile."""
+"""What happens after a run: read the answer, upload, report, delete the message. The runtime works on meanwhile."""
 
 import asyncio
 import time
 
-from darkroom.errors import TaskInterruptedError
+from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.messages import TaskResult
 from darkroom.tasks import TaskError, Timings
 from darkroom_agent import metrics
 from darkroom_agent.drains import Drain
-from darkroom_agent.faults import AWS_FAULTS, GivenUpError, as_task_error, backoff, describe, is_passing, unless
+from darkroom_agent.faults import (
+    AWS_FAULTS,
+    GivenUpError,
+    RuntimeLostError,
+    as_task_error,
+    backoff,
+    cancel,
+    describe,
+    is_passing,
+    unless,
+)
 from darkroom_agent.leases import Lease
 from darkroom_agent.logs import EventLog
 from darkroom_agent.outputs import OutputStore, Stored
 from darkroom_agent.queues import ResultQueue
+from darkroom_agent.readiness import Readiness
 from darkroom_agent.runtimes import Outputs
 from darkroom_agent.threads import Threads
 
@@ -25,11 +36,14 @@ AT_ONCE = 3
 class Deliveries:
     """Brings what runs came to where it belongs."""
 
-    def __init__(self, outputs: OutputStore, results: ResultQueue, threads: Threads, drain: Drain) -> None:
+    def __init__(
+        self, outputs: OutputStore, results: ResultQueue, threads: Threads, drain: Drain, readiness: Readiness
+    ) -> None:
         self._outputs = outputs
         self._results = results
         self._threads = threads
         self._drain = drain
+        self._readiness = readiness
         self._under_way = 0
         self._changed = asyncio.Event()
 
@@ -40,14 +54,16 @@ class Deliveries:
             await self._changed.wait()
 
     def start(
-        self, group: asyncio.TaskGroup, lease: Lease, outcome: Outputs | TaskError, timings: Timings
+        self, group: asyncio.TaskGroup, lease: Lease, outcome: asyncio.Task[Outputs] | TaskError, timings: Timings
     ) -> asyncio.Task[None]:
         """Begin to deliver one outcome. Whatever happens, the task is let go in the end."""
         self._under_way += 1  # here, not in the new asyncio task: who asks for room next must see it
         work = self._let_go_after(lease, outcome, timings)
         return group.create_task(work, name=f"deliver {lease.task.key}")
 
-    async def _let_go_after(self, lease: Lease, outcome: Outputs | TaskError, timings: Timings) -> None:
+    async def _let_go_after(
+        self, lease: Lease, outcome: asyncio.Task[Outputs] | TaskError, timings: Timings
+    ) -> None:
         name = f"delivery {lease.task.key}"
         try:
             work = self._deliver(lease, outcome, timings)
@@ -58,7 +74,9 @@ class Deliveries:
             else:
                 await lease.release()
         except TaskInterruptedError as error:
-            log.warning("task_interrupted", error=describe(error))
+            log.warning("task_interrupted", type=error.type, error=describe(error))
+            if isinstance(error, RuntimeLostError):
+                self._readiness.lose(error)
             await lease.release(as_task_error(error), backoff(lease.delivery.receives, 1, 60))
         except Exception:
             log.exception("delivery_broke")
@@ -67,17 +85,20 @@ class Deliveries:
         else:
             await lease.finish(reported)
         finally:
+            if isinstance(outcome, asyncio.Task):
+                await cancel(outcome)
             self._under_way -= 1
             self._changed.set()
 
-    async def _deliver(self, lease: Lease, outcome: Outputs | TaskError, timings: Timings) -> str:
+    async def _deliver(self, lease: Lease, outcome: asyncio.Task[Outputs] | TaskError, timings: Timings) -> str:
         """Upload and report; returns how the task ended."""
         task = lease.task
         started = time.monotonic()
         stored = None
-        if isinstance(outcome, Outputs):
+        came_to = await self._read(lease, outcome) if isinstance(outcome, asyncio.Task) else outcome
+        if isinstance(came_to, Outputs):
             with lease.phase("upload"):
-                stored = await self._upload(lease, outcome)
+                stored = await self._upload(lease, came_to)
         result = TaskResult(
             owner=task.owner,
             id=task.id,
@@ -86,13 +107,26 @@ class Deliveries:
             outcome="succeeded" if stored else "failed",
             images=stored.images if stored else (),
             output_url=stored.output_url if stored else None,
-            error=outcome if isinstance(outcome, TaskError) else None,
+            error=came_to if isinstance(came_to, TaskError) else None,
             timings=timings.model_copy(update={"upload": time.monotonic() - started if stored else 0}),
         )
         with lease.phase("report"):
             await self._report(lease, result)
         log.info("task_reported", outcome=result.outcome, images=len(result.images), error=_type(result.error))
         return result.outcome
+
+    async def _read(self, lease: Lease, run: asyncio.Task[Outputs]) -> Outputs | TaskError:
+        """What a run came to, once its answer is read.
+
+        Raises:
+            TaskInterruptedError: the runtime did not give it.
+        """
+        try:
+            with lease.phase("read"):
+                return await run
+        except TaskFailedError as error:
+            log.info("task_failed", type=error.type, error=describe(error))
+            return as_task_error(error)
 
     async def _upload(self, lease: Lease, outputs: Outputs) -> Stored:
         """Upload, again and again while S3 fails: the runtime's work is worth more than the wait.

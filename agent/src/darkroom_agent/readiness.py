@@ -35,6 +35,7 @@ class Readiness:
         self._timeout = timeout
         self._must_restart = False
         self.lost = asyncio.Event()
+        self._asking = asyncio.Lock()
 
     def lose(self, error: RuntimeLostError) -> None:
         """Note that the runtime cannot work; where it hangs, the liveness probe asks for its restart.
@@ -53,6 +54,10 @@ class Readiness:
         Raises:
             RuntimeNotReadyError: it takes too long. The agent then ends, and its pod starts it again.
         """
+        async with self._asking:
+            await self._wait()
+
+    async def _wait(self) -> None:
         started = time.monotonic()
         told: tuple[str, float] = ("", 0)
         while not self._drain.draining.is_set():

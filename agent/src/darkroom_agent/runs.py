@@ -3,7 +3,8 @@
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from darkroom.errors import ExecutionError, TaskFailedError
 from darkroom_agent import metrics
@@ -33,6 +34,10 @@ INTERRUPT_SECONDS = 30.0
 LAST_INTERRUPT_SECONDS = 3.0
 """Likewise when the agent itself must end: the task counts for more than an orderly runtime."""
 
+HEAD_START = 0.02
+"""Seconds until the last job's answer is read and delivered, where another job is in hand: to send that one comes
+first, and takes much longer where the processor has other things to do."""
+
 _INTERRUPT_AGAIN = 1.0
 _PROGRESS_EVERY = 1.0
 
@@ -58,8 +63,11 @@ class Runs:
         self._pace = pace
         self._previews = previews
 
-    async def run(self, lease: Lease, job: Job) -> Outputs:
-        """Run a job for the task that is held.
+    async def run(self, lease: Lease, job: Job) -> asyncio.Task[Outputs]:
+        """Run a job for the task that is held, until the runtime is free for the next one.
+
+        Returns:
+            What the run came to. It may still be read from the runtime, and fail by that as a run may.
 
         Raises:
             TaskFailedError: the runtime said no, or it took too long.
@@ -68,26 +76,41 @@ class Runs:
         """
         self._pace.start(lease.task)
         metrics.GPU.start()
-        work = asyncio.create_task(self._runtime.run(job), name=f"run {lease.task.key}")
+        handed_over = asyncio.Event()
+
+        async def hand_over() -> None:
+            handed_over.set()
+            if self._pace.in_hand:
+                await asyncio.sleep(HEAD_START)
+
+        work = asyncio.create_task(
+            self._runtime.run(replace(job, hand_over=hand_over)), name=f"run {lease.task.key}"
+        )
         stalled, hopeless = asyncio.Event(), asyncio.Event()
         watch = asyncio.create_task(self._watch(lease, stalled), name=f"progress {lease.task.key}")
         reasons = (lease.aborted, self._drain.halted, hopeless, stalled)
         stop = asyncio.create_task(first_of(*reasons, timeout=self._limits.whole), name="run must stop")
-        beside = [asyncio.create_task(self._foresee(hopeless), name="drain is too short")]
+        over = asyncio.create_task(handed_over.wait(), name="runtime is free")
+        foresee = asyncio.create_task(self._foresee(hopeless), name="drain is too short")
+        beside: list[asyncio.Task[Any]] = [watch, stop, over, foresee]
         if self._previews is not None:
             beside.append(asyncio.create_task(self._previews.follow(lease), name=f"preview {lease.task.key}"))
+        whole = False
         try:
-            await asyncio.wait({work, stop, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            await asyncio.wait({work, over, stop, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and not handed_over.is_set():
                 await self._interrupt(work)
                 if watch.done():
                     watch.result()
                 raise self._why(lease, hopeless, stalled)
-            return work.result()
+            if work.done():
+                work.result()
+            whole = True
+            return work
         finally:
-            self._pace.stop(whole=not stop.done() and work.done())
+            self._pace.stop(whole=whole)
             metrics.GPU.stop()
-            await cancel(work, watch, stop, *beside)
+            await cancel(*beside, *(() if whole else (work,)))
 
     def _why(self, lease: Lease, hopeless: asyncio.Event, stalled: asyncio.Event) -> Exception:
         if lease.aborted.is_set():

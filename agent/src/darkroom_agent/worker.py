@@ -132,6 +132,8 @@ class Worker:
             if self._drain.draining.is_set():
                 self._stages.intake.close()
                 return None
+            if self._readiness.lost.is_set():  # while an answer was read: no run tells of it
+                await self._readiness.wait()
             asked = time.monotonic()
             delivery = await self._receive()
             if delivery is None:
@@ -161,7 +163,7 @@ class Worker:
             await first_of(self._drain.draining, timeout=backoff(self._failures))
             return None
         self._failures = 0
-        if delivery is not None and self._drain.draining.is_set():
+        if delivery is not None and (self._drain.draining.is_set() or self._readiness.lost.is_set()):
             await self._stages.intake.put_back(delivery, 0)
             return None
         return delivery
@@ -207,7 +209,7 @@ class Worker:
                 await lease.release()
                 return False
             await first_of(self._pace.wanted, *events)
-        if self._pace.wanted.is_set() and not self._drain.draining.is_set() and not lease.aborted.is_set():
+        if self._pace.wanted.is_set() and not any(event.is_set() for event in events):
             return True
         await self._let_go(lease)
         return False
@@ -216,7 +218,7 @@ class Worker:
         """Run the task and start its delivery; None where it is let go instead."""
         lease, task = held.lease, held.lease.task
         started = time.monotonic()
-        outcome: Outputs | TaskError
+        outcome: asyncio.Task[Outputs] | TaskError
         try:
             job = Job(task.type, held.inputs.content, task.model, task.id, held.inputs.files)
             with lease.phase("run"):

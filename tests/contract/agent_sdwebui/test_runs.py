@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.contract.agent_sdwebui.webuis import PNG, V15, Connect, WebUi, image, job
+from tests.contract.agent_sdwebui.webuis import PNG, V15, XL, Connect, WebUi, image, job
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
@@ -147,6 +147,48 @@ async def test_an_interrupted_job_that_answers_200_is_no_success(webui: WebUi, c
     with pytest.raises(TaskInterruptedError, match="interrupted"):
         await run
     assert (b"one",) == (await adapter.run(job())).images  # it is forgotten with the next job
+
+
+async def test_a_job_is_handed_over_when_its_answer_begins(webui: WebUi, connect: Connect) -> None:
+    handed_over = asyncio.Event()
+
+    async def hand_over() -> None:
+        handed_over.set()
+
+    webui.rest = rest = asyncio.Event()
+    adapter = connect(dynamic_model=True)
+    first = asyncio.create_task(adapter.run(job(model=V15["title"], hand_over=hand_over)))
+    async with asyncio.timeout(5):
+        await handed_over.wait()
+        webui.images = [image("two")]
+        assert (b"two",) == (await adapter.run(job(model=XL["title"]))).images
+        assert not first.done()
+        rest.set()
+        assert (b"one",) == (await first).images
+        await adapter.run(job(model=V15["title"]))  # the late answer did not make the adapter forget the switch
+    assert V15["title"] == webui.loaded
+
+
+async def test_an_interrupted_job_is_not_handed_over(webui: WebUi, connect: Connect) -> None:
+    async def hand_over() -> None:
+        pytest.fail("there may be a success")
+
+    webui.hold = asyncio.Event()
+    adapter = connect()
+    run = asyncio.create_task(adapter.run(job(hand_over=hand_over)))
+    async with asyncio.timeout(5):
+        await webui.working.wait()
+        await adapter.interrupt()
+        webui.hold.set()
+        with pytest.raises(TaskInterruptedError, match="interrupted"):
+            await run
+
+
+async def test_an_answer_that_breaks_off_is_a_lost_runtime(webui: WebUi, connect: Connect) -> None:
+    webui.rest, webui.breaks = asyncio.Event(), True
+    webui.rest.set()
+    with pytest.raises(RuntimeLostError):
+        await connect().run(job())
 
 
 async def test_missing_images_mean_that_somebody_else_interrupted(webui: WebUi, connect: Connect) -> None:

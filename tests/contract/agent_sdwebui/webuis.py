@@ -46,6 +46,8 @@ class WebUi:
     ignores_options: bool = False
     drops: bool = False
     hold: asyncio.Event | None = None
+    rest: asyncio.Event | None = None
+    breaks: bool = False
     loads: asyncio.Event | None = None
     loading: asyncio.Event = field(default_factory=asyncio.Event)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,7 +123,22 @@ class WebUi:
             return web.json_response({"html_info": "<p>", "images": self.images})
         stem = self.loaded.partition(".safetensors")[0].rpartition("/")[2]
         info = {"all_seeds": [1], "index_of_first_image": 0, "sd_model_name": stem} | self.info
-        return web.json_response({"images": self.images, "parameters": self.parameters, "info": json.dumps(info)})
+        answer = {"images": self.images, "parameters": self.parameters, "info": json.dumps(info)}
+        return web.json_response(answer) if self.rest is None else await self.trickle(request, answer)
+
+    async def trickle(self, request: web.Request, answer: Any) -> web.StreamResponse:
+        """Begin an answer; the rest follows when `rest` is set, unless the connection is to break."""
+        rest, self.rest = self.rest, None
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        assert rest is not None
+        await rest.wait()
+        if self.breaks:
+            assert request.transport is not None
+            request.transport.close()
+        else:
+            await response.write(json.dumps(answer).encode())
+        return response
 
 
 def job(**changes: Any) -> Job:

@@ -135,7 +135,10 @@ class FakeResults:
 
 @dataclass
 class FakeRuntime:
-    """A runtime that does a job as soon as `go` is set; what `faults` holds it raises, a job each."""
+    """A runtime that does a job as soon as `go` is set; what `faults` holds it raises, a job each.
+
+    Where there is `read`, each job is handed over first, and its answer is read when `read` is set.
+    """
 
     go: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: list[Job] = field(default_factory=list)
@@ -146,6 +149,7 @@ class FakeRuntime:
     away: bool = False
     at: float | None = None
     running: bool = False
+    read: asyncio.Event | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ready(self) -> str | None:
@@ -163,6 +167,9 @@ class FakeRuntime:
             self.running = False
         if self._stop.is_set():
             return Outputs((b"partial",), {})  # as SD WebUI does: no sign of the interruption
+        if self.read is not None:
+            await job.hand_over()
+            await self.read.wait()
         fault = self.faults.pop(0) if self.faults else None
         if fault is not None:
             raise fault
@@ -229,7 +236,7 @@ class Bench:
         self.readiness = Readiness(self.runtime, self.health, self.drain, 5)
         self.runs = Runs(self.readiness, RunLimits(self.whole_run, self.stall), self.drain, self.pace)
         outputs = OutputStore(self.blobs, self.threads)
-        self.deliveries = Deliveries(outputs, self.results, self.threads, self.drain)
+        self.deliveries = Deliveries(outputs, self.results, self.threads, self.drain, self.readiness)
         inputs = Inputs(self.blobs, self.threads, self.downloads, 3)
         stages = Stages(self.intake, inputs, self.runs, self.deliveries)
         self.worker = Worker(

@@ -60,7 +60,7 @@ async def test_a_runtime_that_does_not_say_how_far_it_is_does_not_stall(
     run = asyncio.create_task(bench.runs.run(lease_of(bench, make_task), JOB))
     await asyncio.sleep(0.3)
     bench.runtime.go.set()
-    assert 1 == len((await run).images)
+    assert 1 == len((await (await run)).images)
 
 
 async def test_a_runtime_that_answers_nothing_stalls(
@@ -91,7 +91,7 @@ async def test_an_answer_without_progress_is_no_end_of_the_run(
     run = asyncio.create_task(bench.runs.run(lease_of(bench, make_task), JOB))
     await until(lambda: asked > 1)
     bench.runtime.go.set()
-    assert 1 == len((await run).images)
+    assert 1 == len((await (await run)).images)
 
 
 async def test_a_run_beyond_its_limit_fails_though_the_runtime_heeds_no_interrupt(

@@ -11,7 +11,7 @@ What ends a task is decided by type: `TaskFailedError` (the runtime says no: the
 and the agent takes nothing more until `ready` says so).
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -61,6 +61,10 @@ IMAGES_ENCODED = InputRules()
 """Images as base64: what SD WebUI takes, and what holds for an adapter without rules."""
 
 
+async def _nobody_waits() -> None:
+    """There is no next job."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What the runtime is to do.
@@ -71,6 +75,9 @@ class Job:
         model: the one that the task asks for.
         id: the task's.
         files: where the adapter asks for them, what links lead to, by the places of the links in the content.
+        hand_over: an adapter may await this in `run` once the runtime has done its part and only the answer is to
+            be read. The next job is sent meanwhile, so what follows leaves the runtime's state alone; an interrupt
+            that comes later is meant for that job.
     """
 
     type: TaskType
@@ -78,6 +85,7 @@ class Job:
     model: str | None = None
     id: str = ""
     files: Mapping[Place, bytes | bytearray] = field(default_factory=dict)
+    hand_over: Callable[[], Awaitable[None]] = _nobody_waits
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class Outputs:
 
 
 class Runtime(Protocol):
-    """One runtime. The agent asks it for one job at a time."""
+    """One runtime. The agent asks it for one job at a time; the next may begin when the last is handed over."""
 
     async def ready(self) -> str | None:
         """None when the runtime can work; else what it waits for, in words.

@@ -101,9 +101,10 @@ class ComfyUi:
                 await self._send(prompt, graph)
                 entry = await self._await_end(prompt, prompt.progress, prompt.follower)
             ending = read_ending(entry, graph, prompt.progress.blocked)
-            return await self._collect(ending)
         finally:
             self._prompt = None
+        await job.hand_over()
+        return await self._collect(ending)
 
     async def progress(self) -> float | None:
         """See `Runtime.progress`. Without the socket nobody knows."""

@@ -63,6 +63,7 @@ class HttpRuntime:
         self._check()
         if status != _OK:
             raise _read_fault(status, data)
+        await job.hand_over()
         try:
             answer = from_json(data)
         except ValueError as error:

@@ -18,6 +18,7 @@ Its traps, and what is done about them:
 import asyncio
 import base64
 import binascii
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +63,7 @@ _SMALLEST_JOB = {
 }
 
 _SLOW = 60.0
-"""Seconds for what reads the models' folder, which may lie in S3."""
+"""Seconds for what reads the models' folder, which may lie in S3, and for the body of a job's answer."""
 
 
 class SdWebUi:
@@ -80,7 +81,7 @@ class SdWebUi:
         self._share: float | None = None  # how far our job is; None where none was sent
         self._probe: asyncio.Task[None] | None = None
         self._names: dict[str, Checkpoint] = {}
-        self._loaded: Checkpoint | None = None  # what made the last answer, as far as we know
+        self._loaded: Checkpoint | None = None  # as far as we know
 
     async def ready(self) -> str | None:
         """See `Runtime.ready`. An open port is not enough: the WebUI must list models and be idle."""
@@ -111,13 +112,11 @@ class SdWebUi:
         generates = job.type in _GENERATE
         checkpoint = await self._select(job.model) if generates else None
         warnings = await self._registries.check(request) if generates else []
-        if self._interrupted.is_set():
-            raise TaskInterruptedError("interrupted", "the job was interrupted")
-        answer = await self._send(_PATHS[job.type], request)
-        if self._interrupted.is_set():  # it answers 200 all the same, with partial images
-            raise TaskInterruptedError("interrupted", "the job was interrupted")
+        self._check_interrupted()
+        expected = checkpoint or self._loaded
+        answer = await self._send(job, request)
         generated = read_outputs(job.type, answer, scripted=bool(job.content.get("script_name")))
-        self._check_model(checkpoint, generated.model)
+        self._check_model(expected, generated.model, needed=checkpoint is not None)
         if generates and self._is_forge:
             await asyncio.to_thread(check_black, generated.outputs.images, request)
         warnings += missing_control(request, generated.info) if generates else []
@@ -156,13 +155,26 @@ class SdWebUi:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, path: str, request: JsonObject) -> dict[str, Any]:
+    def _check_interrupted(self) -> None:
+        if self._interrupted.is_set():
+            raise TaskInterruptedError("interrupted", "the job was interrupted")
+
+    async def _send(self, job: Job, request: JsonObject) -> dict[str, Any]:
         """Have a job done; while it is, an idle WebUI makes no progress with it."""
+
+        async def answered() -> None:
+            """The WebUI begins to answer when it is done with the job."""
+            self._check_interrupted()  # it answers 200 all the same, with partial images
+            self._share = None
+            await job.hand_over()
+
         self._share = 0.0
         try:
-            return await self._call("POST", path, request)
-        finally:
+            answer = await self._request("POST", _PATHS[job.type], request, answered=answered)
+        except ExecutionError:
             self._share = None
+            raise
+        return answer if isinstance(answer, dict) else {}
 
     async def _is_free(self) -> bool:
         """Whether a job gets its turn. One is sent at a time: those that wait would use up the WebUI's threads."""
@@ -200,7 +212,7 @@ class SdWebUi:
         self._check_allowed(checkpoint, wanted, loaded)
         if loaded is None or loaded.filename != checkpoint.filename:
             await self._load(checkpoint)
-        self._names[wanted] = checkpoint
+        self._loaded = self._names[wanted] = checkpoint
         return checkpoint
 
     async def _look_up(self, name: str) -> Checkpoint:
@@ -241,14 +253,12 @@ class SdWebUi:
         except TaskFailedError as error:
             raise TaskFailedError("model_load_failed", f"{checkpoint.title}: {error}") from error
 
-    def _check_model(self, wanted: Checkpoint | None, used: str | None) -> None:
-        expected = wanted or self._loaded
+    def _check_model(self, expected: Checkpoint | None, used: str | None, *, needed: bool) -> None:
         if expected is None or used is None or used in {expected.stem, expected.model_name}:
-            self._loaded = expected
             return
         self._forget()
-        if wanted is not None:
-            message = f"the task needs the model {wanted.stem!r}, the runtime used {used!r}"
+        if needed:
+            message = f"the task needs the model {expected.stem!r}, the runtime used {used!r}"
             raise TaskInterruptedError("wrong_model", message)
 
     def _forget(self) -> None:
@@ -277,7 +287,16 @@ class SdWebUi:
         answer = await self._request(method, path, body, seconds=seconds)
         return answer if isinstance(answer, dict) else {}
 
-    async def _request(self, method: str, path: str, body: object = None, *, seconds: float | None = None) -> Any:  # noqa: ANN401  JSON is anything
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        seconds: float | None = None,
+        answered: Callable[[], Awaitable[None]] | None = None,
+    ) -> Any:  # noqa: ANN401  JSON is anything
+        """Ask the WebUI; `answered` is awaited when a good answer begins, which is then read within `_SLOW`."""
         url = self._root + (path if path.startswith("/") else f"/sdapi/v1/{path}")
         data = None if body is None else JsonBody(body)
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json", **CONNECTION.get(method, {})}
@@ -286,7 +305,11 @@ class SdWebUi:
                 asyncio.timeout(seconds),
                 self._connections().request(method, url, data=data, headers=headers) as response,
             ):
-                text = await response.read()
+                if answered is not None and response.status == _OK:
+                    await answered()
+                    text = await asyncio.wait_for(response.read(), _SLOW)
+                else:
+                    text = await response.read()
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             self._forget()
             raise RuntimeLostError("runtime_lost", describe(error)) from error

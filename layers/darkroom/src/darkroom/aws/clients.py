@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 
 CONFIG = Config(
+    user_agent="darkroom",  # or botocore puts its own together anew, twice for each request
     connect_timeout=2,
     read_timeout=10,
     retries={"mode": "standard", "total_max_attempts": 5},
