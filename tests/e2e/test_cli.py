@@ -4,54 +4,17 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
+from tests.e2e.shells import Shell
 from tests.e2e.users import User, eventually
 
 from darkroom_cli.local_runs import state_of
 from darkroom_cli.local_state import LocalState
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
-
-DARKROOM = str(Path(sys.executable).parent / "darkroom")
-
-
-@dataclass
-class Shell:
-    """A user's shell in a folder of their own, where the cloud of the tests is the local cloud."""
-
-    folder: Path
-    variables: Mapping[str, str]
-
-    @asynccontextmanager
-    async def start(self, *arguments: str) -> AsyncIterator[Process]:
-        process = await asyncio.create_subprocess_exec(
-            DARKROOM, *arguments, cwd=self.folder, env=dict(self.variables), stdout=PIPE, stderr=PIPE
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-    async def run(self, *arguments: str, code: int = 0) -> str:
-        """What a command prints to stdout; it must end with this code."""
-        async with self.start(*arguments) as process:
-            out, err = await asyncio.wait_for(process.communicate(), 60)
-            assert process.returncode == code, (out.decode(), err.decode())
-            return out.decode()
-
-    async def json(self, *arguments: str) -> Any:
-        return json.loads(await self.run(*arguments, "--json"))
 
 
 def announce(state: LocalState, folder: Path) -> dict[str, str]:
@@ -73,9 +36,13 @@ def size(path: Path) -> tuple[int, int]:
 
 
 async def test_a_prompt_becomes_a_file(shell: Shell) -> None:
-    out = await shell.run("run", "--prompt", "A dog", "--steps", "4", "--size", "256x128", "-o", "dogs")
+    async with shell.start(
+        "run", "--prompt", "A dog", "--steps", "4", "--size", "256x128", "-o", "dogs"
+    ) as process:
+        out, err = await asyncio.wait_for(process.communicate(), 60)
 
-    (path,) = [shell.folder / line for line in out.splitlines()]
+    assert process.returncode == 0, err.decode()
+    (path,) = [shell.folder / line for line in out.decode().splitlines()]
     assert (path.parent.name, size(path)) == ("dogs", (256, 128))
 
 
