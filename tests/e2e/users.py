@@ -34,7 +34,7 @@ async def eventually(look: Callable[[], Awaitable[T | None]], what: str, seconds
         found = await look()
         if found is not None:
             return found
-        await asyncio.sleep(0.1 + waited / 20)
+        await asyncio.sleep(0.1 + waited / 10)
     pytest.fail(f"waited {seconds} s in vain for {what}")
 
 
