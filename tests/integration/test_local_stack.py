@@ -58,6 +58,26 @@ def test_an_emulated_aws_that_ended_leaves_its_port_which_no_second_one_can_have
         assert url == again
 
 
+def test_an_execution_that_fails_tells_why_and_the_log_is_not_filled_with_its_definition(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    definition = {"StartAt": "Give", "States": {"Give": {"Type": "Fail", "Error": "GaveUp", "Cause": "No more."}}}
+    with run_aws() as url:
+        states = boto3.client(
+            "stepfunctions", REGION, endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        machine = states.create_state_machine(
+            name="giver", definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/states"
+        )
+        arn = states.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+        until = monotonic() + 10
+        while (execution := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            assert monotonic() < until
+            sleep(0.01)
+    assert (execution["status"], execution["error"], execution["cause"]) == ("FAILED", "GaveUp", "No more.")
+    assert capfd.readouterr().err == ""
+
+
 class FunctionsHost(BaseHTTPRequestHandler):
     """Stands for the host of functions: answers `Invoke` with the event, and keeps it."""
 

@@ -6,6 +6,8 @@
 - A token that is answered before the function that got it has answered counts at once. moto would hear of it with
   the next heartbeat.
 - A definition is parsed once, and not at each execution's start.
+- A state that fails says so in its execution's history. moto also logs it, with the whole definition of each state
+  that encloses it: tens of kilobytes for each failure.
 
 An event has the fields that AWS documents, but for `startDate` of map runs, which are not executions here:
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html.
@@ -27,6 +29,7 @@ from uuid import uuid4
 
 from moto.events.models import events_backends
 from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
@@ -191,6 +194,7 @@ def install() -> None:
             _setup_heartbeat(CallbackEndpoint.setup_heartbeat_endpoint),
         ),
         (AmazonStateLanguageParser, "parse", parse),
+        (EvalComponent, "_log_failure_event_exception", lambda *_args, **_failure: None),
     )
     for owner, name, value in patches:
         setattr(owner, name, value)
