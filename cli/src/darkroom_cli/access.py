@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 
@@ -15,10 +16,15 @@ class AwsAccess:
 
     def client(self, service: str) -> Any:  # noqa: ANN401  boto3 makes its clients at run time
         """A boto3 client of one service."""
+        return self._session.client(service, endpoint_url=self.endpoint_url)
+
+    @cached_property
+    def _session(self) -> Any:  # noqa: ANN401  its stubs want each keyword by name
+        """One for all clients: each would look for credentials, and read the services' endpoints, anew."""
         import boto3
 
-        session: Any = boto3.Session  # its stubs want each keyword by name
-        return session(**self.session).client(service, endpoint_url=self.endpoint_url)
+        session: Any = boto3.Session
+        return session(**self.session)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
@@ -148,3 +149,20 @@ def test_what_cannot_be_removed_does_not_keep_the_rest() -> None:
         pass
 
     assert called(aws)[-3:] == CLEANED
+
+
+def test_credentials_are_looked_for_once_for_all_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Mapping[str, str]] = []
+
+    class Session:
+        def __init__(self, **given: str) -> None:
+            looked.append(given)
+
+        def client(self, service: str, *, endpoint_url: str | None) -> tuple[str, str | None]:
+            return service, endpoint_url
+
+    monkeypatch.setattr(boto3, "Session", Session)
+    aws = AwsAccess("darkroom", {"profile_name": "x"}, "http://localhost")
+
+    assert [aws.client(name) for name in ("s3", "sqs")] == [("s3", "http://localhost"), ("sqs", "http://localhost")]
+    assert looked == [{"profile_name": "x"}]
