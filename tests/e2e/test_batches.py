@@ -38,14 +38,14 @@ class Batches:
         self.user = user
         self.stack = user.cloud.stack
         self.bucket = self.stack.outputs["OutputS3Bucket"]
-        self.states = self.stack.client("stepfunctions")
-        self.store = DynamoBatchStore(self.stack.client("dynamodb"), self.stack.outputs["PipelinesTable"])
-        self.tasks = DynamoTaskStore(self.stack.client("dynamodb"), self.stack.outputs["TasksTable"])
+        self.states = self.user.client("stepfunctions")
+        self.store = DynamoBatchStore(self.user.client("dynamodb"), self.stack.outputs["PipelinesTable"])
+        self.tasks = DynamoTaskStore(self.user.client("dynamodb"), self.stack.outputs["TasksTable"])
 
     def upload(self, name: str, text: str, owner: str | None = None) -> str:
         """A manifest among the owner's uploads."""
         key = f"uploads/{owner or self.user.key_id}/01KG0000000000000000000000/{name}"
-        self.stack.client("s3").put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+        self.user.client("s3").put_object(Bucket=self.bucket, Key=key, Body=text.encode())
         return f"s3://{self.bucket}/{key}"
 
     async def submit(self, manifest: str, **more: Any) -> str:
@@ -174,7 +174,7 @@ async def test_a_cancelled_batch_of_pipelines_cancels_them_and_their_tasks(batch
         "steps": [TASKS | {"id": "slow", "content": SLOW | {"n_iter": "${inputs.n_iter}"}}],
     }
     id_ = await batches.submit(batches.upload("slow.csv", "n_iter\n30\n29\n"), pipeline=document)
-    table = DynamoPipelineStore(batches.stack.client("dynamodb"), batches.stack.outputs["PipelinesTable"])
+    table = DynamoPipelineStore(batches.user.client("dynamodb"), batches.stack.outputs["PipelinesTable"])
     keys = [PipelineKey(batches.user.key_id, f"{id_}-{row}") for row in (1, 2)]
 
     async def begun() -> list[TaskKey] | None:
@@ -207,7 +207,7 @@ async def test_a_retry_runs_only_the_rows_that_have_not_succeeded(batches: Batch
     assert (failed["status"], [it["row"] for it in failed["failures"]]) == ("failed", [2])
     first = batches.tasks.get(TaskKey(batches.user.key_id, f"{id_}-1"))
     key = image.split("/", 3)[3]
-    batches.stack.client("s3").put_object(Bucket=batches.bucket, Key=key, Body=picture())
+    batches.user.client("s3").put_object(Bucket=batches.bucket, Key=key, Body=picture())
 
     status, body, _ = await batches.user.call("POST", f"/v1/batches/{id_}/retry")
     again = await batches.ends(id_)
@@ -230,7 +230,7 @@ async def test_another_owner_s_manifest_is_refused_and_so_is_one_that_is_not_the
 
 
 async def test_the_start_and_end_of_a_batch_are_told_once_and_the_end_by_webhook(batches: Batches) -> None:
-    sqs, events = batches.stack.client("sqs"), batches.stack.client("events")
+    sqs, events = batches.user.client("sqs"), batches.user.client("events")
     queue = sqs.create_queue(QueueName="batch-events")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     rule = {"Rule": "batch-events", "EventBusName": batches.stack.outputs["EventBusName"]}

@@ -262,13 +262,13 @@ async def test_a_task_past_its_deadline_expires(user: User) -> None:
     await user.submit("main-expired", steps=150, n_iter=10)
     await user.reaches("main-expired", "running")
     stack = user.cloud.stack
-    stack.client("dynamodb").update_item(
+    user.client("dynamodb").update_item(
         TableName=stack.outputs["TasksTable"],
         Key={"pk": {"S": f"{user.key_id}/main-expired"}},
         UpdateExpression="SET expires_at = created_at",
     )
     (sweeper,) = [function.name for function in stack.functions if "SweepTasks" in function.name]
-    await asyncio.to_thread(stack.client("lambda").invoke, FunctionName=sweeper)
+    await asyncio.to_thread(user.client("lambda").invoke, FunctionName=sweeper)
 
     callback = await ended_once(user, "main-expired", "expired")
 

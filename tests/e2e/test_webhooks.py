@@ -226,7 +226,7 @@ async def heard(user: User, queue: str, id_: str) -> JsonObject:
 
 def listen(user: User, detail_type: str) -> str:
     """A queue that gets the events of this type."""
-    sqs, events = user.client("sqs"), user.cloud.stack.client("events")
+    sqs, events = user.client("sqs"), user.client("events")
     bus = user.cloud.stack.outputs["EventBusName"]
     url: str = sqs.create_queue(QueueName=f"hear-{detail_type}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
