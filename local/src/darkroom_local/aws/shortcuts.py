@@ -15,6 +15,8 @@ from botocore.model import Shape
 from jsonpath_ng.ext import parser
 from moto.core import responses, utils
 from moto.core.serialize import AttributePicker, ResponseSerializer
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
 from moto.stepfunctions.parser.asl.utils import json_path
 
 Moto = Any
@@ -56,6 +58,28 @@ def _get_value(get: Callable[..., Moto]) -> Callable[..., Moto]:
     return get_value
 
 
+def _size(size: Callable[[DynamoType], int]) -> Callable[[DynamoType], int]:
+    """The same size without copies: a query measures items twice, and moto copies a map at each of its levels."""
+
+    def size_of(attribute: DynamoType) -> int:
+        value = attribute.value
+        if isinstance(value, str):
+            return len(value) if value.isascii() else len(value.encode())
+        if isinstance(value, dict):
+            inner = (it if isinstance(it, DynamoType) else DynamoType(it) for it in value.values())
+            return sum(len(name.encode()) for name in value) + sum(map(size_of, inner))
+        return size(attribute)
+
+    return size_of
+
+
+def _all_items(table: Table) -> list[Item]:
+    """A table's items in order. Each query sorts them, and moto casts two items' keys for each comparison."""
+    found: list[Any] = list(table.items.values())
+    items: list[Item] = [item for of_hash in found for item in of_hash.values()] if table.range_key_attr else found
+    return sorted(items, key=lambda it: (it.hash_key.cast_value, it.range_key.cast_value if it.range_key else None))
+
+
 def install() -> None:
     """Patches moto, for this process."""
     parse = lru_cache(maxsize=1024)(parser.parse)  # reads the grammar's tables for each path
@@ -66,6 +90,8 @@ def install() -> None:
             _serialize_structure(ResponseSerializer._serialize_type_structure),
         ),
         (ResponseSerializer, "get_value", _get_value(ResponseSerializer.get_value)),
+        (DynamoType, "size", _size(DynamoType.size)),
+        (Table, "all_items", _all_items),
         (jsonpath_ng.ext, "parse", parse),
         (json_path, "parse", parse),
         (responses, "camelcase_to_underscores", lru_cache(maxsize=None)(utils.camelcase_to_underscores)),
