@@ -26,7 +26,9 @@ $(VENV)/.ready: requirements/dev.txt $(wildcard */pyproject.toml layers/*/pyproj
 demo: setup  ## run the main job on the local cloud: images appear in demo-output/
 	@$(BIN)/darkroom demo
 
-test: lint types imports template build unit  ## everything that decides whether a change lands
+test: setup  ## everything that decides whether a change lands
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types imports template build
+	@$(MAKE) --no-print-directory unit
 
 lint: setup  ## style and format
 	ruff check .
@@ -57,8 +59,8 @@ $(VENV).audit/.ready: requirements/audit.txt
 build: setup  ## what `sam deploy` would upload
 	sam build --template sam/template.yaml --build-dir .aws-sam/build --cached --parallel
 
-unit: setup  ## all tests, three files at a time
-	pytest -n 3 --dist loadfile --no-loadscope-reorder
+unit: setup  ## all tests, four files at a time: on two cores, since many of them wait for leases and processes
+	pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 load: setup  ## two hundred pipelines at once
 	pytest -m load
