@@ -1,7 +1,6 @@
 """From a task's content to what the runtime takes: links become base64, or files beside it."""
 
 import asyncio
-import base64
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from darkroom.models import JsonObject
 from darkroom.ports import BlobStore
 from darkroom.tasks import Task
 from darkroom_agent.downloads import Budget, Downloads
+from darkroom_agent.encodings import encode
 from darkroom_agent.faults import AWS_FAULTS, describe
 from darkroom_agent.links import Link, Place, find_links, replace
 from darkroom_agent.pictures import PictureError, check_picture
@@ -115,6 +115,6 @@ class Inputs:
                 raise TaskFailedError("input_invalid", f"{link.place}: {error}") from error
             if not self._rules.encoded:
                 return data
-            encoded = base64.b64encode(data)
+            encoded = encode(data)
             del data  # of a large file there are two copies at a time, not three
             return encoded.decode("ascii")

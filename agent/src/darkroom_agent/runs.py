@@ -88,16 +88,15 @@ class Runs:
         )
         stalled, hopeless = asyncio.Event(), asyncio.Event()
         watch = asyncio.create_task(self._watch(lease, stalled), name=f"progress {lease.task.key}")
-        reasons = (lease.aborted, self._drain.halted, hopeless, stalled)
-        stop = asyncio.create_task(first_of(*reasons, timeout=self._limits.whole), name="run must stop")
-        over = asyncio.create_task(handed_over.wait(), name="runtime is free")
+        events = (handed_over, lease.aborted, self._drain.halted, hopeless, stalled)
+        stop = asyncio.create_task(first_of(*events, timeout=self._limits.whole), name="free, or must stop")
         foresee = asyncio.create_task(self._foresee(hopeless), name="drain is too short")
-        beside: list[asyncio.Task[Any]] = [watch, stop, over, foresee]
+        beside: list[asyncio.Task[Any]] = [watch, stop, foresee]
         if self._previews is not None:
             beside.append(asyncio.create_task(self._previews.follow(lease), name=f"preview {lease.task.key}"))
         whole = False
         try:
-            await asyncio.wait({work, over, stop, watch}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, stop, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and not handed_over.is_set():
                 await self._interrupt(work)
                 if watch.done():

@@ -1,6 +1,5 @@
 """Request bodies that may hold large images as base64, without copies of them in memory."""
 
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -9,6 +8,8 @@ from uuid import uuid4
 from aiohttp import Payload
 from aiohttp.abc import AbstractStreamWriter
 from pydantic_core import to_json
+
+from darkroom_agent.encodings import encode
 
 LARGE = 1024 * 1024
 """Characters from which a text is sent piece by piece."""
@@ -90,4 +91,4 @@ def _encode(piece: Piece) -> Iterator[bytes]:
     else:
         view = memoryview(piece.data)
         for start in range(0, len(view), _STEP):
-            yield binascii.b2a_base64(view[start : start + _STEP], newline=False)
+            yield encode(view[start : start + _STEP])

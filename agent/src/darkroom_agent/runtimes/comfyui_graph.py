@@ -1,7 +1,5 @@
 """From a task's content to the graph that ComfyUI gets."""
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ import filetype
 from darkroom.errors import InvalidRequestError, TaskFailedError
 from darkroom.models import JsonObject
 from darkroom.workflows import check_workflow, is_encoded, names_file
+from darkroom_agent.encodings import decode
 from darkroom_agent.inputs import check_file
 from darkroom_agent.links import Place, name_place, replace
 from darkroom_agent.pictures import PictureError
@@ -105,9 +104,9 @@ def _find_encoded(content: JsonObject) -> Iterator[tuple[Place, bytes]]:
 
 def _decode(place: Place, text: str) -> bytes:
     try:
-        data = base64.b64decode(text.partition(",")[2] if text.lstrip()[:5].lower() == "data:" else text)
+        data = decode(text)
         check_file(data, INPUTS.kinds)
-    except (PictureError, binascii.Error, ValueError) as error:
+    except ValueError as error:
         reason = error if isinstance(error, PictureError) else "is no base64"
         raise TaskFailedError("input_invalid", f"{name_place(place)}: {reason}") from error
     return data

@@ -5,8 +5,6 @@ task; 5xx, and no answer, mean that it may go right elsewhere or later.
 """
 
 import asyncio
-import base64
-import binascii
 import re
 from typing import Any
 
@@ -16,6 +14,7 @@ from yarl import URL
 
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.models import JsonObject
+from darkroom_agent.encodings import decode
 from darkroom_agent.faults import RuntimeLostError, describe
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
 from darkroom_agent.runtimes.answers import CONNECTION, tidy, without_files
@@ -101,8 +100,8 @@ class HttpRuntime:
         if image.startswith(("http://", "https://")):
             return await self._download(image)
         try:
-            return base64.b64decode(image.partition(",")[2] if image.startswith("data:") else image, validate=True)
-        except (binascii.Error, ValueError) as error:
+            return decode(image, strict=True)
+        except ValueError as error:
             message = "the runtime answered with images that are neither links nor base64"
             raise TaskInterruptedError("bad_answer", message) from error
 

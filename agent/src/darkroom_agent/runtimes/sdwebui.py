@@ -16,8 +16,6 @@ Its traps, and what is done about them:
 """
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -28,6 +26,7 @@ from pydantic_core import from_json
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
+from darkroom_agent.encodings import decode
 from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError, cancel, describe, unless
 from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
@@ -139,8 +138,8 @@ class SdWebUi:
         answer = await self._call("GET", "progress", seconds=_QUICK)
         image = answer.get("current_image")
         try:
-            return base64.b64decode(image) if isinstance(image, str) else None
-        except (binascii.Error, ValueError):
+            return decode(image) if isinstance(image, str) else None
+        except ValueError:
             return None
 
     async def interrupt(self) -> None:

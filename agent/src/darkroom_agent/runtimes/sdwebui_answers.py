@@ -3,8 +3,6 @@
 The status tells little: bad base64, an unknown upscaler and a full GPU are all 500.
 """
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
+from darkroom_agent.encodings import decode
 from darkroom_agent.faults import FailedForNowError, RuntimeLostError
 from darkroom_agent.runtimes import Outputs
 from darkroom_agent.runtimes.answers import tidy, without_files
@@ -51,8 +50,8 @@ def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = Fa
     if not images or not all(isinstance(image, str) and image for image in images):
         raise TaskInterruptedError("incomplete", "the runtime answered without images")
     try:
-        files = tuple(_decode(str(image)) for image in images)
-    except (binascii.Error, ValueError) as error:
+        files = tuple(decode(str(image)) for image in images)
+    except ValueError as error:
         raise TaskInterruptedError("bad_answer", "the runtime answered with images that are no base64") from error
     kept = without_files(rest)
     if info and without_files(info) != info:  # the WebUI's own form stays, a text, but not the files in it
@@ -91,10 +90,6 @@ def _own_images(answer: dict[str, Any], info: dict[str, Any], *, scripted: bool)
     if len(own) < expected:
         raise TaskInterruptedError("incomplete", f"the runtime made {len(own)} of {expected} images")
     return own
-
-
-def _decode(image: str) -> bytes:
-    return base64.b64decode(image.partition(",")[2] if image.startswith("data:") else image)
 
 
 def read_fault(status: int, body: bytes) -> ExecutionError:

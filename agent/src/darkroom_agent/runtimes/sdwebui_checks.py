@@ -8,14 +8,13 @@ After: an answer that mentions no ControlNet although a unit was asked for is a 
 from Forge, are a failure.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from darkroom.errors import TaskFailedError
 from darkroom.models import JsonObject
+from darkroom_agent.encodings import decode
 from darkroom_agent.faults import FailedForNowError
 from darkroom_agent.pictures import is_black
 from darkroom_agent.runtimes.bodies import Base64
@@ -161,8 +160,8 @@ def _decode(image: object) -> bytes:
     if not isinstance(image, str):
         return b""
     try:
-        return base64.b64decode(image.partition(",")[2] if image.startswith("data:") else image)
-    except (binascii.Error, ValueError):
+        return decode(image)
+    except ValueError:
         return b""
 
 

@@ -1,13 +1,12 @@
 """What is changed and checked in a content before the WebUI gets it."""
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from darkroom.errors import TaskFailedError
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
+from darkroom_agent.encodings import decode
 from darkroom_agent.links import name_place
 from darkroom_agent.pictures import PictureError, check_picture
 
@@ -80,18 +79,10 @@ def _unit(unit: JsonObject) -> JsonObject:
 def _check_images(request: JsonObject) -> None:
     for place, text in _images(request):
         try:
-            check_picture(_decode(text))
-        except PictureError as error:
-            raise TaskFailedError("input_invalid", f"{name_place(place)}: {error}") from error
-
-
-def _decode(text: str) -> bytes:
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode(text)
-    except (binascii.Error, ValueError) as error:
-        raise PictureError("is neither a link nor base64") from error
+            check_picture(decode(text))
+        except ValueError as error:
+            reason = error if isinstance(error, PictureError) else "is neither a link nor base64"
+            raise TaskFailedError("input_invalid", f"{name_place(place)}: {reason}") from error
 
 
 def _images(request: JsonObject) -> Iterator[tuple[Place, str]]:
