@@ -15,11 +15,16 @@ help:  ## show this list
 
 setup: $(VENV)/.ready  ## make the virtual environment (.venv) with every pinned package
 
-$(VENV)/.ready: requirements/dev.txt $(wildcard */pyproject.toml layers/*/pyproject.toml)
-	@echo "setting up .venv (once; about a minute)"
+PACKAGES := --require-hashes --no-deps --requirement requirements/dev.txt
+
+# uv installs in some seconds what takes pip a minute or two; where uv does not get through, pip may
+$(VENV)/.ready: requirements/uv.txt requirements/dev.txt $(wildcard */pyproject.toml layers/*/pyproject.toml)
+	@echo "setting up .venv (once)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer; set PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(PACKAGES) \
+	  || { echo "uv did not get the packages; pip tries" && $(BIN)/python -m pip install --quiet $(PACKAGES); }
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e layers/darkroom -e agent -e cli -e local
 	@touch $@
 
@@ -87,6 +92,7 @@ UV_COMPILE := uv pip compile --quiet --upgrade --generate-hashes --no-emit-index
 
 pins: setup  ## bring every requirements file up to date
 	$(UV_COMPILE) --python-version 3.11 requirements/dev.in -o requirements/dev.txt
+	$(UV_COMPILE) --python-version 3.11 -c requirements/dev.txt requirements/uv.in -o requirements/uv.txt
 	$(UV_COMPILE) --python-version 3.11 requirements/audit.in -o requirements/audit.txt
 	$(UV_COMPILE) --python-version 3.13 --python-platform aarch64-manylinux2014 -c requirements/dev.txt \
 	  --excludes layers/darkroom/excludes.txt layers/darkroom/requirements.in -o layers/darkroom/requirements.txt
