@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import io
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -72,6 +73,7 @@ class Result:
 def measure(rounds: int, samples: int) -> Result:
     """Measure everything: imports `rounds` times each, requests `samples` times each, by turns."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
     server.start()
     host, port = server.get_host_and_port()
     try:
