@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import TypeAlias
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.messages import TaskResult
@@ -32,6 +33,9 @@ log = EventLog(__name__)
 AT_ONCE = 3
 """Tasks in delivery. With more, the network is slower than the runtime, and the runtime waits."""
 
+Outcome: TypeAlias = asyncio.Task[Outputs] | TaskError
+"""Of a run: what it made, which may still be read, or why it failed."""
+
 
 class Deliveries:
     """Brings what runs came to where it belongs."""
@@ -54,16 +58,14 @@ class Deliveries:
             await self._changed.wait()
 
     def start(
-        self, group: asyncio.TaskGroup, lease: Lease, outcome: asyncio.Task[Outputs] | TaskError, timings: Timings
+        self, group: asyncio.TaskGroup, lease: Lease, outcome: Outcome, timings: Timings
     ) -> asyncio.Task[None]:
         """Begin to deliver one outcome. Whatever happens, the task is let go in the end."""
         self._under_way += 1  # here, not in the new asyncio task: who asks for room next must see it
         work = self._let_go_after(lease, outcome, timings)
         return group.create_task(work, name=f"deliver {lease.task.key}")
 
-    async def _let_go_after(
-        self, lease: Lease, outcome: asyncio.Task[Outputs] | TaskError, timings: Timings
-    ) -> None:
+    async def _let_go_after(self, lease: Lease, outcome: Outcome, timings: Timings) -> None:
         name = f"delivery {lease.task.key}"
         try:
             work = self._deliver(lease, outcome, timings)
@@ -90,7 +92,7 @@ class Deliveries:
             self._under_way -= 1
             self._changed.set()
 
-    async def _deliver(self, lease: Lease, outcome: asyncio.Task[Outputs] | TaskError, timings: Timings) -> str:
+    async def _deliver(self, lease: Lease, outcome: Outcome, timings: Timings) -> str:
         """Upload and report; returns how the task ended."""
         task = lease.task
         started = time.monotonic()

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
-from darkroom.tasks import Task, TaskError, Timings
+from darkroom.tasks import Task, Timings
 from darkroom_agent import metrics
-from darkroom_agent.deliveries import Deliveries
+from darkroom_agent.deliveries import Deliveries, Outcome
 from darkroom_agent.drains import Drain
 from darkroom_agent.faults import (
     AWS_FAULTS,
@@ -28,7 +28,7 @@ from darkroom_agent.pace import Pace
 from darkroom_agent.queues import Delivery
 from darkroom_agent.readiness import Readiness
 from darkroom_agent.runs import Runs
-from darkroom_agent.runtimes import Job, Outputs
+from darkroom_agent.runtimes import Job
 
 log = EventLog(__name__)
 
@@ -218,7 +218,7 @@ class Worker:
         """Run the task and start its delivery; None where it is let go instead."""
         lease, task = held.lease, held.lease.task
         started = time.monotonic()
-        outcome: asyncio.Task[Outputs] | TaskError
+        outcome: Outcome
         try:
             job = Job(task.type, held.inputs.content, task.model, task.id, held.inputs.files)
             with lease.phase("run"):

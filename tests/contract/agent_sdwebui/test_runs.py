@@ -12,7 +12,7 @@ from tests.contract.agent_sdwebui.webuis import PNG, V15, XL, Connect, WebUi, im
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import FailedForNowError, RuntimeLostError
+from darkroom_agent.faults import FailedForNowError, RuntimeLostError, cancel
 from darkroom_agent.runtimes import Previewing, RuntimeConfig, load
 from darkroom_agent.runtimes.sdwebui import SdWebUi
 
@@ -174,11 +174,40 @@ async def test_a_job_is_handed_over_when_its_answer_begins(webui: WebUi, connect
     assert V15["title"] == webui.loaded
 
 
-async def test_an_answer_that_breaks_off_is_a_lost_runtime(webui: WebUi, connect: Connect) -> None:
-    webui.rest, webui.breaks = asyncio.Event(), True
-    webui.rest.set()
-    with pytest.raises(RuntimeLostError):
-        await connect().run(job())
+async def test_an_answer_that_breaks_off_is_a_lost_runtime_and_no_end_of_the_next_job(
+    webui: WebUi, connect: Connect
+) -> None:
+    handed_over = asyncio.Event()
+
+    async def hand_over() -> None:
+        handed_over.set()
+
+    webui.rest, webui.breaks = rest, _ = asyncio.Event(), True
+    adapter = connect()
+    first = asyncio.create_task(adapter.run(job(hand_over=hand_over)))
+    async with asyncio.timeout(5):
+        await handed_over.wait()
+        webui.working.clear()
+        webui.hold = asyncio.Event()
+        following = asyncio.create_task(adapter.run(job()))
+        await webui.working.wait()
+        rest.set()
+        with pytest.raises(RuntimeLostError):
+            await first
+        assert 0 == await adapter.progress()  # the next one's, which the WebUI says nothing of
+        webui.hold.set()
+        await following
+
+
+async def test_a_job_that_is_given_up_leaves_no_progress_behind(webui: WebUi, connect: Connect) -> None:
+    webui.hold = asyncio.Event()
+    adapter = connect()
+    run = asyncio.create_task(adapter.run(job()))
+    async with asyncio.timeout(5):
+        await webui.working.wait()
+    await cancel(run)
+    assert await adapter.progress() is None  # or the loading of the next one's model would count as standing still
+    webui.hold.set()
 
 
 async def test_missing_images_mean_that_somebody_else_interrupted(webui: WebUi, connect: Connect) -> None:

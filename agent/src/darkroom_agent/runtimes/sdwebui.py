@@ -160,19 +160,21 @@ class SdWebUi:
 
     async def _send(self, job: Job, request: JsonObject) -> dict[str, Any]:
         """Have a job done; while it is, an idle WebUI makes no progress with it."""
+        over = False
 
         async def answered() -> None:
             """The WebUI begins to answer when it is done with the job."""
+            nonlocal over
             self._check_interrupted()  # it answers 200 all the same, with partial images
-            self._share = None
+            over, self._share = True, None
             await job.hand_over()
 
         self._share = 0.0
         try:
             answer = await self._request("POST", _PATHS[job.type], request, answered=answered)
-        except ExecutionError:
-            self._share = None
-            raise
+        finally:
+            if not over:  # else it is the next job's
+                self._share = None
         return answer if isinstance(answer, dict) else {}
 
     async def _is_free(self) -> bool:
