@@ -18,17 +18,12 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-import yaml
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.utils.py27hash_fix import to_py27_compatible_template, undo_mark_unicode_str_in_template
-from samtranslator.yaml_helper import intrinsics_multi_constructor
-
-try:
-    from yaml import CSafeLoader as SafeLoader
-except ImportError:  # PyYAML was built without libyaml
-    from yaml import SafeLoader  # type: ignore[assignment]
+from samtranslator.yaml_helper import yaml_parse
+from yaml import YAMLError
 
 LOCAL_BUCKET = "local"
 """The bucket of a location whose key is an absolute path on this machine."""
@@ -41,13 +36,6 @@ logging.getLogger("samtranslator.feature_toggle.feature_toggle").setLevel(loggin
 
 _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
-
-
-class _Loader(SafeLoader):
-    """YAML with CloudFormation's short forms, as SAM reads it, but by libyaml: in a tenth of the time."""
-
-
-_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 class TemplateError(Exception):
@@ -102,8 +90,8 @@ def translate(path: Path, parameters: Mapping[str, Any], region: str) -> Templat
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.load(path.read_text(), _Loader)  # noqa: S506  it is a safe one
-    except (OSError, yaml.YAMLError) as error:
+        document = yaml_parse(path.read_text())
+    except (OSError, YAMLError) as error:
         raise TemplateError(f"{path}: {error}") from error
     if not isinstance(document, dict) or "Resources" not in document:
         raise TemplateError(f"{path}: no resources")
@@ -152,7 +140,7 @@ def _localise(
                 functions[name] = path
         elif kind == "AWS::Serverless::StateMachine" and isinstance(properties.get("DefinitionUri"), str):
             path = _existing(name, folder, properties["DefinitionUri"])
-            definitions[name] = yaml.load(path.read_text(), _Loader)  # noqa: S506  it is a safe one
+            definitions[name] = yaml_parse(path.read_text())
             properties["DefinitionUri"] = {"Bucket": LOCAL_BUCKET, "Key": str(path)}
         elif kind == "AWS::Serverless::Application" and isinstance(properties.get("Location"), str):
             path = _existing(name, folder, properties["Location"])
