@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from darkroom.aws.blob_store import S3BlobStore
 from darkroom.aws.task_store import DynamoTaskStore
 from darkroom_agent import metrics
+from darkroom_agent.blobs import LeanBlobStore
 from darkroom_agent.deletion_costs import DeletionCosts
 from darkroom_agent.deliveries import Deliveries
 from darkroom_agent.downloads import DownloadLimits, Downloads
@@ -119,7 +119,7 @@ class Agent:
         settings = self._settings
         session = boto3.Session()  # one set of credentials for all clients
         sqs = session.client("sqs", config=aws_config(settings.poll_seconds + 10))
-        blobs = S3BlobStore(session.client("s3", config=aws_config(30)))
+        blobs = LeanBlobStore(session, session.client("s3", config=aws_config(30)))
         store = DynamoTaskStore(session.client("dynamodb", config=aws_config(5)), settings.tasks_table)
         inbox = SqsInbox(sqs, settings.queue_url, settings.priority_queue_url)
         custody = Custody(store, inbox, threads, settings.lease_seconds, settings.heartbeat_seconds, traces)
