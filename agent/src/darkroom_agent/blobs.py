@@ -62,7 +62,7 @@ class LeanBlobStore(S3BlobStore):
                 raise FileExistsError(link) from error
             except (BaseError, BotoCoreError, OSError, ValueError) as error:
                 metrics.RETRIES.labels("upload").inc()
-                log.warning("upload_left_to_boto3", link=link, error=describe(error))
+                log.warning("upload_left_to_boto3", link=link, error=describe(error).partition("\n")[0])
             else:
                 return
         super().create(link, data, content_type, metadata)
