@@ -133,7 +133,10 @@ class Worker:
                 self._stages.intake.close()
                 return None
             if self._readiness.lost.is_set():  # while an answer was read: no run tells of it
+                # what runs goes on: asked whether it is ready, the runtime would be told to stop it
+                await first_of(self._pace.wanted, self._drain.draining)
                 await self._readiness.wait()
+                continue
             asked = time.monotonic()
             delivery = await self._receive()
             if delivery is None:

@@ -71,6 +71,34 @@ async def test_an_answer_that_cannot_be_used_ends_its_task_as_a_run_would(
     assert (outcome, attempts, attempts) == (result.outcome, result.attempt, bench.state(task).attempt)
 
 
+async def test_an_answer_that_is_lost_leaves_the_next_job_alone(
+    bench: Any, make_task: MakeTask, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    async def ready() -> None:  # an adapter stops what runs: it may be an earlier agent's
+        asked.append(bench.runtime.running)
+
+    monkeypatch.setattr(bench.runtime, "ready", ready)
+    bench.runtime.read = asyncio.Event()
+    bench.runtime.go.set()
+    first = bench.submit(make_task, id="a")
+    bench.start()
+    await until(lambda: bench.runtime.jobs and not bench.runtime.running)
+    bench.runtime.go.clear()
+    second = bench.submit(make_task, id="b")
+    await until(lambda: bench.runtime.running)
+    bench.runtime.faults = [RuntimeLostError("runtime_lost", "gone")]
+    bench.runtime.read.set()
+    await until(bench.readiness.lost.is_set)
+    bench.pace.advance(0.999)  # the next one is due
+    await asyncio.sleep(0.1)
+    bench.runtime.go.set()
+    await until(lambda: len(bench.results.sent) == 2)
+    assert {False} == set(asked)
+    assert (2, 1) == (bench.state(first).attempt, bench.state(second).attempt)
+
+
 async def test_a_cancel_while_an_answer_is_read_leaves_the_runtime_alone(
     bench: Any, make_task: MakeTask, until: Until
 ) -> None:
