@@ -58,10 +58,23 @@ def test_events_of_other_prompts_are_not_ours() -> None:
     assert (0.0, False) == (progress.share, progress.ended.is_set())
 
 
-def test_cached_nodes_are_done_and_unknown_ones_are_not_counted() -> None:
+def test_a_run_of_cached_nodes_is_done_and_unknown_ones_are_not_counted() -> None:
     progress = Progress("P", GRAPH, NodeTimes())
     progress.take("execution_cached", {"nodes": ["1", "3", "9", "3.0.0.1"], "prompt_id": "P"})
     assert 1.0 == progress.share
+
+
+def test_cached_nodes_take_no_time_and_tell_nothing_of_the_rest(clock: list[float]) -> None:
+    times = NodeTimes()
+    first = Progress("P", GRAPH, times)
+    for node, at in (("1", 0), ("3", 30), ("9", 40)):
+        clock[0] = at
+        begin(first, node)
+    later = Progress("P", GRAPH, times)
+    later.take("execution_cached", {"nodes": ["1"], "prompt_id": "P"})
+    assert 0.0 == later.share  # not 30 s of 40 s
+    step(later, 5)
+    assert 0.45 < later.share < 0.5
 
 
 def test_the_state_of_all_nodes_is_read_too_and_progress_never_falls() -> None:

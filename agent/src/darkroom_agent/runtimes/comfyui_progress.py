@@ -5,7 +5,7 @@ It is a comfort, not the truth: without the socket nothing is different but that
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Self
 
@@ -70,9 +70,9 @@ class Progress:
     @property
     def share(self) -> float:
         """How far the prompt is (0 to 1), by the time that its nodes are expected to take. It never falls."""
-        whole = sum(self._weights.values()) or 1.0
+        whole = sum(self._weights.values())
         done = sum(self._weights[node_id] * part for node_id, part in self._done.items())
-        self._share = max(self._share, min(done / whole, 1.0))
+        self._share = max(self._share, min(done / whole, 1.0) if whole else 1.0)
         return self._share
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Progress:
             return
         match kind:
             case "execution_cached":
-                self._mark({str(node): 1.0 for node in data.get("nodes") or ()})
+                self._leave_out(str(node) for node in data.get("nodes") or ())
             case "executing" if data.get("node") is None:
                 self.ended.set()
             case "executing":
@@ -100,6 +100,10 @@ class Progress:
     def _mark(self, parts: Mapping[str, float]) -> None:
         """Nodes that others make while they run are not the graph's own, and not counted."""
         self._done.update({node_id: part for node_id, part in parts.items() if node_id in self._classes})
+
+    def _leave_out(self, cached: Iterable[str]) -> None:
+        """Cached nodes take no time: counted as done, they would make the rest seem to end at once."""
+        self._weights.update((node_id, 0.0) for node_id in cached if node_id in self._classes)
 
     def _begin(self, node_id: str) -> None:
         now = time.monotonic()
