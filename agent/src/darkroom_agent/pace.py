@@ -8,7 +8,7 @@ running one is expected to end within the time that fetching takes, plus a margi
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 from darkroom.tasks import Task
 from darkroom_agent.faults import first_of
@@ -25,13 +25,27 @@ RECHECK = 1.0
 _WEIGHT = 0.3
 _SLOWEST_PROGRESS = 0.05
 _KINDS = 256
-_SIZE_FIELDS = ("width", "height", "steps", "batch_size", "n_iter", "upscaling_resize", "upscaler_1")
+_SIZE_FIELDS = frozenset(
+    {"width", "height", "steps", "batch_size", "n_iter", "upscaling_resize", "upscaler_1", "class_type"}
+)
 
 
 def kind(task: Task) -> Hashable:
-    """What tasks must have in common to take about as long."""
-    content = task.content or {}
-    return (task.type, task.model, *(str(content.get(field)) for field in _SIZE_FIELDS))
+    """What tasks must have in common to take about as long: type, model, sizes, and the nodes of a workflow."""
+    return (task.type, task.model, hash(tuple(sorted(_sizes(task.content)))))
+
+
+def _sizes(content: object) -> Iterator[tuple[str, str]]:
+    """The fields that tell how much there is to do, wherever they stand: a graph has them in its nodes."""
+    if isinstance(content, list):
+        for item in content:
+            yield from _sizes(item)
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            if name in _SIZE_FIELDS:
+                yield name, str(value)
+            else:
+                yield from _sizes(value)
 
 
 class Durations:

@@ -88,6 +88,29 @@ def test_a_kind_is_what_takes_about_as_long(make_task: MakeTask, changes: dict[s
     assert same is (kind(task) == kind(task.model_validate(task.model_dump() | changes)))
 
 
+def graph(**changes: object) -> dict[str, object]:
+    latent = {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 512, "batch_size": 1}}
+    sampler = {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 20, "latent_image": ["5", 0]} | changes}
+    return {"5": latent, "3": sampler}
+
+
+@pytest.mark.parametrize(
+    ("content", "same"),
+    [
+        ({"prompt": graph(seed=2)}, True),
+        ({"prompt": dict(reversed(graph().items()))}, True),
+        ({"prompt": graph(steps=50)}, False),
+        ({"prompt": graph() | {"7": {"class_type": "ImageUpscaleWithModel", "inputs": {}}}}, False),
+        ({"prompt": {"5": graph()["5"]}}, False),
+    ],
+)
+def test_workflows_of_one_kind_have_the_same_nodes_and_sizes(
+    make_task: MakeTask, content: dict[str, object], same: object
+) -> None:
+    task = make_task(type="pipeline", content={"prompt": graph()})
+    assert same is (kind(task) == kind(task.model_copy(update={"content": content})))
+
+
 def test_a_running_mean_follows_and_forgets_what_was_not_used() -> None:
     durations = Durations()
     durations.note("a", 10)
