@@ -28,6 +28,17 @@ def step(progress: Progress, value: float, **more: Any) -> None:
     progress.take("progress", {"value": value, "max": 10, "node": "3", "prompt_id": "P", **more})
 
 
+@pytest.fixture
+def ran_once(clock: list[float]) -> NodeTimes:
+    """Of a run of 40 s, 30 of them in the node 1."""
+    times = NodeTimes()
+    progress = Progress("P", GRAPH, times)
+    for node, at in (("1", 0), ("3", 30), ("9", 40)):
+        clock[0] = at
+        begin(progress, node)
+    return times
+
+
 def test_sampling_counts_for_most_of_a_run_until_it_is_known_better() -> None:
     progress = Progress("P", GRAPH, NodeTimes())
     begin(progress, "1")
@@ -39,13 +50,8 @@ def test_sampling_counts_for_most_of_a_run_until_it_is_known_better() -> None:
     assert progress.share > 0.9
 
 
-def test_nodes_count_by_the_time_that_they_took_before(clock: list[float]) -> None:
-    times = NodeTimes()
-    first = Progress("P", GRAPH, times)
-    for node, at in (("1", 0), ("3", 30), ("9", 40)):
-        clock[0] = at
-        begin(first, node)
-    later = Progress("P", GRAPH, times)
+def test_nodes_count_by_the_time_that_they_took_before(ran_once: NodeTimes) -> None:
+    later = Progress("P", GRAPH, ran_once)
     begin(later, "1")
     begin(later, "3")
     assert 0.7 < later.share < 0.8  # 30 s of 40 s
@@ -64,13 +70,8 @@ def test_a_run_of_cached_nodes_is_done_and_unknown_ones_are_not_counted() -> Non
     assert 1.0 == progress.share
 
 
-def test_cached_nodes_take_no_time_and_tell_nothing_of_the_rest(clock: list[float]) -> None:
-    times = NodeTimes()
-    first = Progress("P", GRAPH, times)
-    for node, at in (("1", 0), ("3", 30), ("9", 40)):
-        clock[0] = at
-        begin(first, node)
-    later = Progress("P", GRAPH, times)
+def test_cached_nodes_take_no_time_and_tell_nothing_of_the_rest(ran_once: NodeTimes) -> None:
+    later = Progress("P", GRAPH, ran_once)
     later.take("execution_cached", {"nodes": ["1"], "prompt_id": "P"})
     assert 0.0 == later.share  # not 30 s of 40 s
     step(later, 5)
