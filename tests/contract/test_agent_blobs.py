@@ -112,7 +112,7 @@ async def test_a_file_that_was_written_without_an_answer_is_there(
         await asyncio.to_thread(store.create, "s3://bucket/file.png", b"data", "image/png")
 
 
-async def test_without_credentials_boto3_says_so_and_later_ones_are_found(
+async def test_credentials_that_are_missing_at_first_are_looked_for_again(
     storage: tuple[Storage, LeanBlobStore], session: boto3.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, store = storage
