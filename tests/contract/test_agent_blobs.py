@@ -1,6 +1,7 @@
 """Files that the agent creates: by object_store, and by boto3 where that one does not bring it to its end."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import boto3
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from awscrt.checksums import crc64nvme
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -38,10 +40,12 @@ class Storage:
 
     answers: list[tuple[int, str]] = field(default_factory=list)
     asked: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    checksums: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
         agent = request.headers["User-Agent"].replace(" ", "/").partition("/")[0]
         self.asked.append((agent, request.path, request.headers["If-None-Match"], await request.read()))
+        self.checksums.append(request.headers.get("x-amz-checksum-crc64nvme", ""))
         status, text = self.answers.pop(0) if self.answers else (200, "")
         return web.Response(status=status, text=text, headers={"ETag": '"tag"'})
 
@@ -101,6 +105,12 @@ async def test_a_fault_leaves_the_file_to_boto3(
     assert ("/bucket/file.png", "*", b"data") == first[1:] == again[1:]
     assert ("/bucket/next.png", "*", b"more") == following[1:]
     assert ["object_store", "boto3", "object_store"] == [who for who, *_ in server.asked]
+
+
+async def test_a_checksum_lets_s3_see_that_a_file_came_whole(storage: tuple[Storage, LeanBlobStore]) -> None:
+    server, store = storage
+    await asyncio.to_thread(store.create, "s3://bucket/file.png", b"data", "image/png")
+    assert [base64.b64encode(crc64nvme(b"data").to_bytes(8, "big")).decode()] == server.checksums
 
 
 async def test_a_file_that_was_written_without_an_answer_is_there(

@@ -15,7 +15,7 @@ from darkroom_agent.deletion_costs import DeletionCosts
 from darkroom_agent.deliveries import Deliveries
 from darkroom_agent.downloads import DownloadLimits, Downloads
 from darkroom_agent.drains import Drain
-from darkroom_agent.faults import cancel
+from darkroom_agent.flags import cancel
 from darkroom_agent.health import Health
 from darkroom_agent.inputs import Inputs
 from darkroom_agent.intake import Intake

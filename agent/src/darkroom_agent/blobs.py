@@ -45,6 +45,8 @@ class LeanBlobStore(S3BlobStore):
                 endpoint=client.meta.endpoint_url,  # boto3 knows those of all partitions, and of one's own
                 region=client.meta.region_name,
                 credential_provider=Boto3CredentialProvider(session, ttl=_CREDENTIALS_LAST),
+                unsigned_payload=True,  # a checksum vouches for the content, in a tenth of the time, as with boto3
+                checksum_algorithm="CRC64NVME",
                 client_options={"allow_http": True, "connect_timeout": "3s", "timeout": _LONGEST},
                 retry_config={"max_retries": 0},
             )

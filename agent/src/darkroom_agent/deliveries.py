@@ -15,11 +15,10 @@ from darkroom_agent.faults import (
     RuntimeLostError,
     as_task_error,
     backoff,
-    cancel,
     describe,
     is_passing,
-    unless,
 )
+from darkroom_agent.flags import cancel, unless
 from darkroom_agent.leases import Lease
 from darkroom_agent.logs import EventLog
 from darkroom_agent.outputs import OutputStore, Stored

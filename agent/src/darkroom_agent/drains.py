@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from darkroom_agent.flags import Flag
 from darkroom_agent.logs import EventLog
 
 log = EventLog(__name__)
@@ -16,9 +17,9 @@ class Drain:
     """
 
     def __init__(self, grace: float) -> None:
-        self.draining = asyncio.Event()
-        self.halted = asyncio.Event()
-        self.told = asyncio.Event()
+        self.draining = Flag()
+        self.halted = Flag()
+        self.told = Flag()
         self._grace = grace
         self._ends: float | None = None
 

@@ -12,17 +12,12 @@
     GivenUpError                    something more important happened while a task was worked on
 """
 
-import asyncio
 import random
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from darkroom.errors import DarkroomError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskError
-
-T = TypeVar("T")
 
 AWS_FAULTS = (BotoCoreError, ClientError)
 """What an AWS call raises, whichever service."""
@@ -91,38 +86,3 @@ def backoff(attempt: int, first: float = 0.5, longest: float = 15.0) -> float:
     """How long to wait, in seconds, after the attempt of that number (from 1): ever longer, with jitter."""
     pause = first * 2.0 ** min(attempt - 1, 16)
     return min(longest, pause) * random.uniform(0.5, 1)  # noqa: S311  jitter, no secret
-
-
-async def first_of(*events: asyncio.Event, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncio.wait's own
-    """Return as soon as one of the events is set, or the time (in seconds) is over."""
-    if any(event.is_set() for event in events):
-        return
-    waits = [asyncio.create_task(event.wait(), name="wait for event") for event in events]
-    try:
-        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await cancel(*waits)
-
-
-async def unless(work: Coroutine[Any, Any, T], *events: asyncio.Event, name: str) -> T:
-    """Do the work, but give it up as soon as one of the events is set.
-
-    Raises:
-        GivenUpError: one was. The work has been cancelled.
-    """
-    task = asyncio.create_task(work, name=name)
-    watch = asyncio.create_task(first_of(*events), name=f"watch {name}")
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise GivenUpError
-    finally:
-        await cancel(task, watch)
-
-
-async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they have ended, however they do."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

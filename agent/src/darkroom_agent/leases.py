@@ -24,6 +24,7 @@ from darkroom.tasks import Change, Task, TaskError
 from darkroom_agent import metrics
 from darkroom_agent.aborts import Abort, abort_for
 from darkroom_agent.faults import AWS_FAULTS, describe
+from darkroom_agent.flags import Flag
 from darkroom_agent.logs import EventLog
 from darkroom_agent.queues import Delivery, Inbox
 from darkroom_agent.threads import Threads
@@ -83,7 +84,7 @@ class Lease:
     def __init__(self, custody: Custody, delivery: Delivery, task: Task) -> None:
         self.task = task
         self.delivery = delivery
-        self.aborted = asyncio.Event()
+        self.aborted = Flag()
         self.reason: Abort | None = None
         self.progress: float | None = None
         self.preview: str | None = None

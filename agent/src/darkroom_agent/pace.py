@@ -5,13 +5,12 @@ running one is expected to end within the time that fetching takes, plus a margi
 `OVERRUN` seconds longer than was expected, the fetched one is given back, and the next fetch waits for the end.
 """
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 
 from darkroom.tasks import Task
-from darkroom_agent.faults import first_of
+from darkroom_agent.flags import Flag, first_of
 
 MARGIN = 0.15
 """Seconds by which a fetch may be early: it covers what varies in AWS's answers."""
@@ -75,11 +74,11 @@ class Pace:
     """
 
     def __init__(self, overrun: float = OVERRUN) -> None:
-        self.wanted = asyncio.Event()
+        self.wanted = Flag()
         self.in_hand = False
         self._overrun = overrun
         self._overran = False
-        self._changed = asyncio.Event()
+        self._changed = Flag()
         self._durations = Durations()
         self._fetching = Durations()
         self._kind: Hashable = None
@@ -121,7 +120,7 @@ class Pace:
         mean = self._durations.mean(self._kind)
         return None if mean is None else mean - elapsed
 
-    async def due(self, *until: asyncio.Event) -> None:
+    async def due(self, *until: Flag) -> None:
         """Wait until the next task should be fetched, or one of the events is set."""
         while not self.wanted.is_set() and not any(event.is_set() for event in until):
             remaining = None if self._overran else self.remaining()
@@ -132,7 +131,7 @@ class Pace:
             timeout = RECHECK if early is None else min(early, RECHECK)
             await first_of(self.wanted, self._changed, *until, timeout=timeout)
 
-    async def free(self, *until: asyncio.Event) -> bool:
+    async def free(self, *until: Flag) -> bool:
         """Wait with a task in hand until the runtime is free, or one of the events is set.
 
         False where the running task overran its estimate: nothing more is due while it runs.

@@ -28,7 +28,7 @@ class Previews:
     """Brings previews to the bucket. `every` is in seconds; 0 is for never."""
 
     def __init__(self, runtime: Runtime, blobs: BlobStore, threads: Threads, bucket: str, every: float) -> None:
-        self._runtime = runtime
+        self._runtime = runtime if isinstance(runtime, Previewing) and every else None  # to look takes a while
         self._blobs = blobs
         self._threads = threads
         self._bucket = bucket
@@ -36,7 +36,7 @@ class Previews:
 
     async def follow(self, lease: Lease) -> None:
         """Show what the task's run has, until cancelled; the task's heartbeat writes the link down."""
-        if not isinstance(self._runtime, Previewing) or not self._every:
+        if self._runtime is None:
             return
         shown = None
         while True:

@@ -4,7 +4,8 @@ import asyncio
 import time
 
 from darkroom_agent.drains import Drain
-from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, RuntimeStuckError, first_of
+from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, RuntimeStuckError
+from darkroom_agent.flags import Flag, first_of
 from darkroom_agent.health import Health
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import Runtime
@@ -34,7 +35,7 @@ class Readiness:
         self._drain = drain
         self._timeout = timeout
         self._must_restart = False
-        self.lost = asyncio.Event()
+        self.lost = Flag()
         self._asking = asyncio.Lock()
 
     def lose(self, error: RuntimeLostError) -> None:

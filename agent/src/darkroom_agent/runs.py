@@ -15,10 +15,9 @@ from darkroom_agent.faults import (
     RuntimeHungError,
     RuntimeLostError,
     RuntimeStuckError,
-    cancel,
     describe,
-    first_of,
 )
+from darkroom_agent.flags import Flag, cancel, watch
 from darkroom_agent.leases import Lease
 from darkroom_agent.logs import EventLog
 from darkroom_agent.pace import Pace
@@ -39,7 +38,10 @@ HEAD_START = 0.02
 first, and takes much longer where the processor has other things to do."""
 
 _INTERRUPT_AGAIN = 1.0
-_PROGRESS_EVERY = 1.0
+_FORESEE_EVERY = 1.0
+
+_PROGRESS_EVERY = 2.0
+"""Seconds: twice as often as a heartbeat writes it down. Each time takes the runtime from its work, too."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Runs:
         """
         self._pace.start(lease.task)
         metrics.GPU.start()
-        handed_over = asyncio.Event()
+        handed_over = Flag()
 
         async def hand_over() -> None:
             handed_over.set()
@@ -86,21 +88,21 @@ class Runs:
         work = asyncio.create_task(
             self._runtime.run(replace(job, hand_over=hand_over)), name=f"run {lease.task.key}"
         )
-        stalled, hopeless = asyncio.Event(), asyncio.Event()
-        watch = asyncio.create_task(self._watch(lease, stalled), name=f"progress {lease.task.key}")
-        events = (handed_over, lease.aborted, self._drain.halted, hopeless, stalled)
-        stop = asyncio.create_task(first_of(*events, timeout=self._limits.whole), name="free, or must stop")
+        stalled, hopeless = Flag(), Flag()
+        follow = asyncio.create_task(self._follow(lease, stalled), name=f"progress {lease.task.key}")
         foresee = asyncio.create_task(self._foresee(hopeless), name="drain is too short")
-        beside: list[asyncio.Task[Any]] = [watch, stop, foresee]
+        beside = [follow, foresee]
         if self._previews is not None:
             beside.append(asyncio.create_task(self._previews.follow(lease), name=f"preview {lease.task.key}"))
         whole = False
         try:
-            await asyncio.wait({work, stop, watch}, return_when=asyncio.FIRST_COMPLETED)
+            with watch(handed_over, lease.aborted, self._drain.halted, hopeless, stalled) as stop:
+                ends: set[asyncio.Future[Any]] = {work, follow, stop}
+                await asyncio.wait(ends, timeout=self._limits.whole, return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and not handed_over.is_set():
                 await self._interrupt(work)
-                if watch.done():
-                    watch.result()
+                if follow.done():
+                    follow.result()
                 raise self._why(lease, hopeless, stalled)
             if work.done():
                 work.result()
@@ -111,7 +113,7 @@ class Runs:
             metrics.GPU.stop()
             await cancel(*beside, *(() if whole else (work,)))
 
-    def _why(self, lease: Lease, hopeless: asyncio.Event, stalled: asyncio.Event) -> Exception:
+    def _why(self, lease: Lease, hopeless: Flag, stalled: Flag) -> Exception:
         if lease.aborted.is_set():
             return GivenUpError(f"the task is {lease.reason}")
         if self._drain.halted.is_set():
@@ -137,7 +139,7 @@ class Runs:
                     await self._runtime.interrupt()
             await asyncio.wait({work}, timeout=_INTERRUPT_AGAIN)
 
-    async def _foresee(self, hopeless: asyncio.Event) -> None:
+    async def _foresee(self, hopeless: Flag) -> None:
         """Once a drain has begun, look whether the run can end within its grace: if not, every second is lost."""
         await self._drain.draining.wait()
         while not hopeless.is_set():
@@ -145,9 +147,9 @@ class Runs:
             if remaining is not None and left is not None and remaining > left:
                 log.info("drain_too_short", remaining_seconds=round(remaining, 1), left_seconds=round(left, 1))
                 hopeless.set()
-            await asyncio.sleep(_PROGRESS_EVERY)
+            await asyncio.sleep(_FORESEE_EVERY)
 
-    async def _watch(self, lease: Lease, stalled: asyncio.Event) -> None:
+    async def _follow(self, lease: Lease, stalled: Flag) -> None:
         """Follow the run's progress. A runtime that answers, but does not say how far it is, does not stall."""
         moved = time.monotonic()
         while time.monotonic() - moved < self._limits.stall:

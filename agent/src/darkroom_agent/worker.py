@@ -17,9 +17,8 @@ from darkroom_agent.faults import (
     as_task_error,
     backoff,
     describe,
-    first_of,
-    unless,
 )
+from darkroom_agent.flags import first_of, unless
 from darkroom_agent.inputs import Inputs, Prepared
 from darkroom_agent.intake import Intake
 from darkroom_agent.leases import Custody, Lease

@@ -12,7 +12,8 @@ from tests.contract.agent_sdwebui.webuis import PNG, V15, XL, Connect, WebUi, im
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import FailedForNowError, RuntimeLostError, cancel
+from darkroom_agent.faults import FailedForNowError, RuntimeLostError
+from darkroom_agent.flags import cancel
 from darkroom_agent.runtimes import Previewing, RuntimeConfig, load
 from darkroom_agent.runtimes.sdwebui import SdWebUi
 

@@ -19,6 +19,7 @@ from darkroom_agent import faults
 from darkroom_agent.deliveries import Deliveries
 from darkroom_agent.downloads import Budget, Downloads
 from darkroom_agent.drains import Drain
+from darkroom_agent.flags import Flag, first_of
 from darkroom_agent.health import Health
 from darkroom_agent.inputs import Inputs
 from darkroom_agent.intake import Intake
@@ -140,7 +141,7 @@ class FakeRuntime:
     Where there is `read`, each job is handed over first, and its answer is read when `read` is set.
     """
 
-    go: asyncio.Event = field(default_factory=asyncio.Event)
+    go: Flag = field(default_factory=Flag)
     jobs: list[Job] = field(default_factory=list)
     faults: list[Exception | None] = field(default_factory=list)
     interrupts: int = 0
@@ -150,7 +151,7 @@ class FakeRuntime:
     at: float | None = None
     running: bool = False
     read: asyncio.Event | None = None
-    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _stop: Flag = field(default_factory=Flag)
 
     async def ready(self) -> str | None:
         if self.away:
@@ -162,7 +163,7 @@ class FakeRuntime:
         self.running = True
         self._stop.clear()
         try:
-            await faults.first_of(self.go, self._stop)
+            await first_of(self.go, self._stop)
         finally:
             self.running = False
         if self._stop.is_set():

@@ -45,7 +45,7 @@ async def test_a_longer_notice_does_not_lengthen_a_shorter_grace() -> None:
 async def test_a_run_that_would_outlast_the_grace_is_given_back_at_once(
     bench: Any, make_task: MakeTask, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "_PROGRESS_EVERY", 0.02)
+    monkeypatch.setattr(runs, "_FORESEE_EVERY", 0.02)
     task = bench.submit(make_task)
     bench.start()
     await until(lambda: bench.runtime.running)
@@ -62,7 +62,7 @@ async def test_a_run_that_would_outlast_the_grace_is_given_back_at_once(
 async def test_a_run_that_ends_within_the_grace_is_finished(
     bench: Any, make_task: MakeTask, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "_PROGRESS_EVERY", 0.02)
+    monkeypatch.setattr(runs, "_FORESEE_EVERY", 0.02)
     task = bench.submit(make_task)
     bench.start()
     await until(lambda: bench.runtime.running)

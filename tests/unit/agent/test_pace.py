@@ -8,6 +8,7 @@ import pytest
 
 from darkroom.tasks import Task
 from darkroom_agent import pace as module
+from darkroom_agent.flags import Flag
 from darkroom_agent.pace import Durations, Pace, kind
 
 MakeTask = Callable[..., Task]
@@ -154,7 +155,7 @@ async def test_the_next_task_is_due_when_fetching_takes_as_long_as_the_rest_of_t
 
 
 async def test_the_end_of_the_run_and_a_drain_end_the_wait(make_task: MakeTask) -> None:
-    pace, drain = Pace(), asyncio.Event()
+    pace, drain = Pace(), Flag()
     pace.start(make_task())
     for event in (pace.wanted, drain):
         waiting = asyncio.create_task(pace.due(drain))

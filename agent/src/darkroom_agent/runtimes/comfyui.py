@@ -20,7 +20,8 @@ from uuid import uuid4
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, describe, first_of
+from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, describe
+from darkroom_agent.flags import Flag, first_of
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import Job, Outputs, RuntimeConfig
 from darkroom_agent.runtimes.comfyui_answers import Ending, partial, read_ending, refusal
@@ -53,7 +54,7 @@ class _Prompt:
     id: str = field(default_factory=lambda: str(uuid4()))
     client_id: str = field(default_factory=lambda: f"{CLIENT}{uuid4().hex}")
     sent: bool = False
-    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    interrupted: Flag = field(default_factory=Flag)
     progress: Progress | None = None
     follower: Follower | None = None
 

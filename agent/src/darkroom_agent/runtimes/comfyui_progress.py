@@ -13,7 +13,8 @@ import aiohttp
 from pydantic_core import from_json
 
 from darkroom.models import JsonObject
-from darkroom_agent.faults import RuntimeLostError, cancel, describe
+from darkroom_agent.faults import RuntimeLostError, describe
+from darkroom_agent.flags import Flag, cancel
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes.comfyui_server import ComfyServer
 
@@ -58,7 +59,7 @@ class Progress:
 
     def __init__(self, prompt_id: str, graph: JsonObject, times: NodeTimes) -> None:
         self.blocked: dict[str, str] = {}
-        self.ended = asyncio.Event()
+        self.ended = Flag()
         self._prompt_id = prompt_id
         self._classes = {node_id: str(node["class_type"]) for node_id, node in graph.items()}
         self._times = times
@@ -128,7 +129,7 @@ class Follower:
         self._client_id = client_id
         self._progress = progress
         self.preview: bytes | None = None
-        self.deaf = asyncio.Event()
+        self.deaf = Flag()
         self._reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:

@@ -27,7 +27,8 @@ from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedErro
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
 from darkroom_agent.encodings import decode
-from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError, cancel, describe, unless
+from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError, describe
+from darkroom_agent.flags import Flag, cancel, unless
 from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import InputRules, Job, Outputs, RuntimeConfig
@@ -76,7 +77,7 @@ class SdWebUi:
         self._registries = Registries(self._ask)
         self._is_forge = False
         self._session: aiohttp.ClientSession | None = None
-        self._interrupted = asyncio.Event()
+        self._interrupted = Flag()
         self._share: float | None = None  # how far our job is; None where none was sent
         self._probe: asyncio.Task[None] | None = None
         self._names: dict[str, Checkpoint] = {}
