@@ -11,7 +11,7 @@ import boto3
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from awscrt.checksums import crc64nvme
+from awscrt.checksums import crc64nvme  # type: ignore[import-untyped]  # it has no types
 from botocore.config import Config
 from botocore.exceptions import ClientError
 

@@ -1,6 +1,7 @@
 """Fetching links over real HTTP: what is followed, what is refused, what is tried again."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
@@ -11,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from darkroom.errors import TaskFailedError
+from darkroom.ports import Blob
 from darkroom.testing import InMemoryBlobStore
 from darkroom_agent import downloads as module
 from darkroom_agent.addresses import Network
@@ -101,6 +103,27 @@ async def test_a_link_is_fetched_over_http_and_from_s3(site: Site, fetch: Fetch)
     assert b"image" == await fetch(site.url / "x")
     assert b"image" == await fetch("s3://mine/a/b.png")
     assert b"image" == await fetch("S3://mine/a/b.png")
+
+
+async def test_files_in_s3_that_come_side_by_side_share_the_limit(threads: Threads) -> None:
+    admitted: list[int] = []
+
+    class Slow(InMemoryBlobStore):
+        def get_other(self, link: str, tag: str, admit: Callable[[int], object] | None = None) -> Blob | None:
+            assert admit is not None
+            admit(LIMIT - 1)
+            admitted.append(LIMIT - 1)  # only then is it read
+            together.wait(1)
+            return super().get_other(link, tag)
+
+    together, blobs = threading.Event(), Slow()
+    blobs.files = {f"s3://mine/{name}": b"image" for name in "ab"}
+    async with Downloads(blobs, threads, DownloadLimits(LIMIT, 5, frozenset({"mine"}))) as downloads:
+        budget = downloads.budget()
+        fetches = [downloads.fetch(Link(link, ("image",)), budget) for link in blobs.files]
+        one, other = await asyncio.gather(*fetches, return_exceptions=True)
+    assert "input_too_large" == next(e.type for e in (one, other) if isinstance(e, TaskFailedError))
+    assert 1 == len(admitted)
 
 
 @pytest.fixture

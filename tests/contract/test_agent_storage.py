@@ -43,6 +43,22 @@ def test_what_is_larger_than_its_reader_takes_is_not_read(blobs: tuple[BlobStore
         store.get(link, limit=4)
 
 
+def test_who_reads_a_file_is_told_its_size_before_and_may_refuse(blobs: tuple[BlobStore, str]) -> None:
+    store, link = blobs
+    store.create(link, b"12345", "text/plain")
+    sizes: list[int] = []
+    found = store.get_other(link, "", sizes.append)
+    assert found is not None
+    assert ([5], b"12345") == (sizes, found.data)
+
+    def refuse(_: int) -> None:
+        raise BufferError
+
+    with pytest.raises(BufferError):
+        store.get_other(link, "", refuse)
+    assert store.get_other(link, found.tag, refuse) is None, "nothing is read"
+
+
 def test_a_file_that_is_still_the_same_is_not_read_again(blobs: tuple[BlobStore, str]) -> None:
     store, link = blobs
     store.create(link, b"first", "text/plain")

@@ -33,13 +33,11 @@ class Collector(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def collector() -> Iterator[str]:
     Collector.received = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
         Thread(target=server.serve_forever, name="collector", daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-        yield url
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
@@ -81,6 +79,18 @@ def test_an_attempt_continues_the_trace_of_its_message(collector: str, make_task
 def test_a_message_without_a_trace_begins_one(collector: str, make_task: Callable[..., Task]) -> None:
     found = record(collector, make_task(), header=None)
     assert b"" == found["sdruntime text-to-image"].parent_span_id
+
+
+def test_a_trace_without_a_parent_is_continued_all_the_same(collector: str, make_task: Callable[..., Task]) -> None:
+    found = record(collector, make_task(), header="Root=1-6976a4b0-0123456789abcdef01234567;Sampled=1")
+    assert "6976a4b00123456789abcdef01234567" == found["sdruntime text-to-image"].trace_id.hex()
+
+
+@pytest.mark.parametrize(
+    "header", [HEADER.replace("Sampled=1", "Sampled=0"), "Root=1-6976a4b0-0123456789abcdef01234567;Sampled=0"]
+)
+def test_what_is_not_sampled_is_not_recorded(collector: str, make_task: Callable[..., Task], header: str) -> None:
+    assert {} == record(collector, make_task(), header=header)
 
 
 def test_an_attempt_that_failed_is_an_error(collector: str, make_task: Callable[..., Task]) -> None:

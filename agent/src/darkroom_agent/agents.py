@@ -13,11 +13,11 @@ from darkroom_agent import metrics
 from darkroom_agent.blobs import LeanBlobStore
 from darkroom_agent.deletion_costs import DeletionCosts
 from darkroom_agent.deliveries import Deliveries
-from darkroom_agent.downloads import DownloadLimits, Downloads
+from darkroom_agent.downloads import TRIES, DownloadLimits, Downloads
 from darkroom_agent.drains import Drain
 from darkroom_agent.flags import cancel
 from darkroom_agent.health import Health
-from darkroom_agent.inputs import Inputs
+from darkroom_agent.inputs import InputLimits, Inputs
 from darkroom_agent.intake import Intake
 from darkroom_agent.interruptions import Interruptions
 from darkroom_agent.leases import Custody
@@ -133,7 +133,7 @@ class Agent:
                 blobs,
                 threads,
                 downloads,
-                settings.input_max_count,
+                InputLimits(settings.input_max_count, TRIES * settings.input_timeout_seconds),
                 input_rules(self._runtime),
             )
             stages = Stages(

@@ -84,7 +84,12 @@ class InputCache:
             self._folder = Path(tempfile.mkdtemp(prefix="darkroom-inputs-"))
         self._made += 1
         file = self._folder / str(self._made)
-        file.write_bytes(data)
+        try:
+            file.write_bytes(data)
+        except OSError:  # a full disk keeps what fitted
+            with suppress(OSError):
+                file.unlink()
+            raise
         return file
 
     def _drop(self, url: str) -> None:

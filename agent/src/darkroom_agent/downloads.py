@@ -1,7 +1,10 @@
 """Fetching one link: http and https from public addresses, S3 from allowed buckets."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from darkroom.aws.blob_store import split_link
-from darkroom.errors import BlobTooLargeError, TaskFailedError
+from darkroom.errors import TaskFailedError
 from darkroom.ports import BlobStore
 from darkroom_agent import metrics
 from darkroom_agent.addresses import ForbiddenAddressError, Network, guarded_socket
@@ -55,11 +58,21 @@ class DownloadLimits:
 
 
 class Budget:
-    """How many bytes the links of one task may still bring."""
+    """How many bytes the links of one task may still bring. It may be used from several threads."""
 
     def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.left = max_bytes
+        self._max_bytes = max_bytes
+        self._left = max_bytes
+        self._lock = Lock()
+
+    def check(self, link: Link, size: int) -> None:
+        """See that there is so much left.
+
+        Raises:
+            TaskFailedError: there is not.
+        """
+        if size > self._left:
+            raise self._too_large(link)
 
     def take(self, link: Link, size: int) -> None:
         """Use some of it.
@@ -67,15 +80,32 @@ class Budget:
         Raises:
             TaskFailedError: there is not that much left.
         """
-        self.left -= size
-        if self.left < 0:
-            raise too_large(link, self.max_bytes)
+        with self._lock:
+            self._left -= size
+            short = self._left < 0
+        if short:
+            raise self._too_large(link)
 
+    @contextmanager
+    def trial(self, link: Link) -> Iterator[Callable[[int], None]]:
+        """A function that takes bytes for one try; where that comes to nothing, they are given back."""
+        taken = 0
 
-def too_large(link: Link, max_bytes: int) -> TaskFailedError:
-    """The refusal of a link that brings too much."""
-    message = f"{link.place}: the task's inputs are larger than {max_bytes} bytes together"
-    return TaskFailedError("input_too_large", message)
+        def take(size: int) -> None:
+            nonlocal taken
+            taken += size
+            self.take(link, size)
+
+        try:
+            yield take
+        except BaseException:
+            with self._lock:
+                self._left += taken
+            raise
+
+    def _too_large(self, link: Link) -> TaskFailedError:
+        message = f"{link.place}: the task's inputs are larger than {self._max_bytes} bytes together"
+        return TaskFailedError("input_too_large", message)
 
 
 class Downloads:
@@ -127,9 +157,9 @@ class Downloads:
                 reason = str(error)
             except TimeoutError:
                 reason = f"no whole answer within {self._limits.seconds:g} s"
-            metrics.RETRIES.labels("input").inc()
             log.warning("input_failed", place=link.place, attempt=attempt, reason=reason)
             if attempt < TRIES:
+                metrics.RETRIES.labels("input").inc()
                 await asyncio.sleep(backoff(attempt))
         raise FailedForNowError("input_unavailable", f"{link.place}: {reason} ({TRIES} tries)")
 
@@ -181,16 +211,12 @@ class Downloads:
             raise TransientFetchError(f"the server answered {answer.status}")
         if answer.status != _OK:
             raise TaskFailedError("input_unavailable", f"{link.place}: the server answered {answer.status}")
-        if answer.content_length is not None and answer.content_length > budget.left:
-            raise too_large(link, budget.max_bytes)
+        budget.check(link, answer.content_length or 0)
         data = bytearray()
-        try:
+        with budget.trial(link) as take:
             async for chunk in answer.content.iter_chunked(_CHUNK):
                 data += chunk
-                budget.take(link, len(chunk))
-        except BaseException:
-            budget.left += len(data)  # for the next try
-            raise
+                take(len(chunk))
         return data
 
     async def _fetch_s3(self, link: Link, budget: Budget) -> bytes | bytearray:
@@ -203,11 +229,10 @@ class Downloads:
         url = f"s3://{bucket}/{key}"
         tag = self._cache.tag(url)
         try:
-            found = await self._threads(self._blobs.get_other, url, tag, limit=budget.left)
+            with budget.trial(link) as take:
+                found = await self._threads(self._blobs.get_other, url, tag, take)
         except FileNotFoundError as error:
             raise TaskFailedError("input_unavailable", f"{link.place}: there is no such file") from error
-        except BlobTooLargeError as error:
-            raise too_large(link, budget.max_bytes) from error
         except AWS_FAULTS as error:
             if is_passing(error):
                 raise TransientFetchError("S3 did not answer") from error
@@ -217,6 +242,5 @@ class Downloads:
             ) from error
         if found is None:
             return await self._reuse(link, url, tag, budget)
-        budget.take(link, len(found.data))
         await self._threads(self._cache.keep, url, found.tag, found.data)
         return found.data

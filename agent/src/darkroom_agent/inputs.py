@@ -14,7 +14,8 @@ from darkroom.ports import BlobStore
 from darkroom.tasks import Task
 from darkroom_agent.downloads import Budget, Downloads
 from darkroom_agent.encodings import encode
-from darkroom_agent.faults import AWS_FAULTS, describe
+from darkroom_agent.faults import AWS_FAULTS, FailedForNowError, describe
+from darkroom_agent.flags import cancel
 from darkroom_agent.links import Link, Place, find_links, replace
 from darkroom_agent.pictures import PictureError, check_picture
 from darkroom_agent.runtimes import IMAGES_ENCODED, InputRules
@@ -30,6 +31,14 @@ class Prepared:
 
     content: JsonObject
     files: Mapping[Place, bytes | bytearray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InputLimits:
+    """How many links one task may have, and how many seconds all its downloads may take together."""
+
+    count: int
+    seconds: float
 
 
 def check_file(data: bytes | bytearray, kinds: frozenset[str]) -> None:
@@ -52,13 +61,13 @@ class Inputs:
         blobs: BlobStore,
         threads: Threads,
         downloads: Downloads,
-        max_count: int,
+        limits: InputLimits,
         rules: InputRules = IMAGES_ENCODED,
     ) -> None:
         self._blobs = blobs
         self._threads = threads
         self._downloads = downloads
-        self._max_count = max_count
+        self._limits = limits
         self._rules = rules
 
     async def prepare(self, task: Task) -> Prepared:
@@ -69,22 +78,15 @@ class Inputs:
             TaskInterruptedError: S3 did not give the content itself.
         """
         content = await self._content(task)
-        places: defaultdict[str, list[Link]] = defaultdict(list)
-        for link in find_links(content, self._rules.words):
-            places[link.url].append(link)
-        if len(places) > self._max_count:
-            message = f"the content holds {len(places)} links; at most {self._max_count} are taken"
+        links = find_links(content, self._rules.words)
+        if len(links) > self._limits.count:
+            message = f"the content holds {len(links)} links; at most {self._limits.count} are taken"
             raise TaskFailedError("too_many_inputs", message)
-        budget = self._downloads.budget()
-        slots = asyncio.Semaphore(SIDE_BY_SIDE)
-        fetches = [self._start(links[0], budget, slots) for links in places.values()]
-        try:
-            fetched = await asyncio.gather(*fetches)
-        finally:
-            for fetch in fetches:
-                fetch.cancel()
-            await asyncio.gather(*fetches, return_exceptions=True)
-        found = {link.path: f for links, f in zip(places.values(), fetched, strict=True) for link in links}
+        places: defaultdict[str, list[Link]] = defaultdict(list)
+        for link in links:
+            places[link.url].append(link)
+        fetched = await self._fetch_all(list(places.values())) if places else []
+        found = {link.path: f for same, f in zip(places.values(), fetched, strict=True) for link in same}
         texts = {path: data for path, data in found.items() if isinstance(data, str)}
         files = {path: data for path, data in found.items() if not isinstance(data, str)}
         return Prepared(replace(content, texts), files)
@@ -103,12 +105,32 @@ class Inputs:
         content: JsonObject = from_json(data)
         return content
 
-    def _start(self, link: Link, budget: Budget, slots: asyncio.Semaphore) -> asyncio.Task[str | bytes | bytearray]:
-        return asyncio.create_task(self._fetch(link, budget, slots), name=f"fetch {link.place}")
+    async def _fetch_all(self, places: list[list[Link]]) -> list[str | bytes | bytearray]:
+        """What each link leads to, fetched side by side; links to the same file come together."""
+        budget = self._downloads.budget()
+        slots = asyncio.Semaphore(SIDE_BY_SIDE)
+        fetches = [
+            asyncio.create_task(self._fetch(links, budget, slots), name=f"fetch {links[0].place}")
+            for links in places
+        ]
+        try:
+            await asyncio.wait(fetches, timeout=self._limits.seconds, return_when=asyncio.FIRST_EXCEPTION)
+            for fetch in fetches:
+                if fetch.done():
+                    fetch.result()
+            for links, fetch in zip(places, fetches, strict=True):
+                if not fetch.done():
+                    message = f"{links[0].place}: the task's inputs did not come within {self._limits.seconds:g} s"
+                    raise FailedForNowError("input_unavailable", message)
+            return [fetch.result() for fetch in fetches]
+        finally:
+            await cancel(*fetches)
 
-    async def _fetch(self, link: Link, budget: Budget, slots: asyncio.Semaphore) -> str | bytes | bytearray:
+    async def _fetch(self, links: list[Link], budget: Budget, slots: asyncio.Semaphore) -> str | bytes | bytearray:
         async with slots:
+            link = links[0]
             data = await self._downloads.fetch(link, budget)
+            budget.take(link, len(data) * (len(links) - 1))  # the runtime gets it for each
             try:
                 check_file(data, self._rules.kinds)
             except PictureError as error:

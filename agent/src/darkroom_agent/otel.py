@@ -1,5 +1,6 @@
-"""Traces by OpenTelemetry, sent to where `OTEL_EXPORTER_OTLP_ENDPOINT` and its like say (OTLP over HTTP)."""
+"""Traces by OpenTelemetry, sent by OTLP over HTTP."""
 
+import secrets
 import time
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -19,6 +20,11 @@ def _ns(seconds: float) -> int:
     return int(seconds * _NANOSECONDS)
 
 
+def _with_parent(header: str) -> str:
+    """A header that the propagator reads: it takes none without a parent, which a sender need not have."""
+    return header if "Parent=" in header else f"{header};Parent={secrets.token_hex(8)}"
+
+
 class OtelTraces(Traces):
     """A span for each attempt, and one below it for each of its phases.
 
@@ -26,17 +32,21 @@ class OtelTraces(Traces):
     attempt that dies with its process leaves no half trace.
     """
 
-    def __init__(self, runtime: str) -> None:
+    def __init__(self, endpoint: str, runtime: str) -> None:
         resource = Resource.create({"service.name": "darkroom-agent", "darkroom.runtime": runtime})
         self._provider = TracerProvider(resource=resource)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))
+        )
         self._tracer = self._provider.get_tracer("darkroom_agent")
         self._propagator = AwsXRayPropagator()
 
     def record(self, attempt: AttemptRecord) -> None:
         """See `Traces.record`."""
         task, end, error = attempt.task, attempt.end, attempt.error
-        parent = self._propagator.extract({TRACE_HEADER_KEY: attempt.header}) if attempt.header else None
+        parent = (
+            self._propagator.extract({TRACE_HEADER_KEY: _with_parent(attempt.header)}) if attempt.header else None
+        )
         attributes: dict[str, str | int] = {
             "darkroom.task": str(task.key),
             "darkroom.attempt": task.attempt,

@@ -65,7 +65,7 @@ def name_files(location: str, task_id: str, mark: str, outputs: Outputs) -> tupl
     answer = outputs.answer
     if outputs.warnings and isinstance(answer, dict):
         answer = answer | {"darkroom_warnings": outputs.warnings}
-    return images, _File(f"{stem}.out", to_json(answer), "application/json")
+    return images, _File(f"{stem}.out", to_json(answer, inf_nan_mode="null"), "application/json")
 
 
 class OutputStore:

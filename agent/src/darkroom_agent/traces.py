@@ -52,9 +52,9 @@ NO_TRACES = Traces()
 
 
 def load_traces(endpoint: str | None, runtime: str) -> Traces:
-    """Traces for that OTLP endpoint, where there is one."""
+    """Traces for that OTLP endpoint (the address of a collector, without a path), where there is one."""
     if not endpoint:
         return NO_TRACES
     from darkroom_agent.otel import OtelTraces  # noqa: PLC0415  see above
 
-    return OtelTraces(runtime)
+    return OtelTraces(endpoint, runtime)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
@@ -98,7 +99,7 @@ class Worker:
                 await self._loop(group)
         finally:
             self._stages.intake.close()
-            await asyncio.gather(*(lease.release() for lease in self._leases))
+            await asyncio.gather(*(self._release(lease) for lease in self._leases))
 
     async def _loop(self, group: asyncio.TaskGroup) -> None:
         fetch = self._start_fetch(group)
@@ -112,7 +113,7 @@ class Worker:
             metrics.PREFETCHES.labels("hit" if ready else "miss").inc()
             if self._prefetch:
                 fetch = self._start_fetch(group)
-            with bound(task=str(held.lease.task.key), attempt=held.lease.task.attempt):
+            with about(held.lease.task):
                 delivery = await self._run(group, held)
             if self._readiness.lost.is_set():
                 await self._readiness.wait()
@@ -120,6 +121,11 @@ class Worker:
                 if delivery is not None:
                     await delivery
                 fetch = self._start_fetch(group)
+
+    @staticmethod
+    async def _release(lease: Lease) -> None:
+        with about(lease.task):
+            await lease.release()
 
     def _start_fetch(self, group: asyncio.TaskGroup) -> asyncio.Task[Held | None]:
         return group.create_task(self._next(group), name="fetch the next task")
@@ -146,8 +152,8 @@ class Worker:
             task = await self._stages.intake.claim(delivery)
             if task is None:
                 continue
-            lease = self._hold(group, delivery, task)
-            with bound(task=str(task.key), attempt=task.attempt):
+            with about(task):
+                lease = self._hold(group, delivery, task)
                 log.info("task_claimed", type=task.type, receives=delivery.receives)
                 held = await self._prepare(group, lease)
                 self._pace.fetched(receiving + time.monotonic() - began)
@@ -257,6 +263,11 @@ class Worker:
             return
         log.warning("task_interrupted", type=error.type, error=describe(error))
         await lease.release(as_task_error(error), backoff(lease.delivery.receives, 1, LONGEST_RETRY))
+
+
+def about(task: Task) -> AbstractContextManager[None]:
+    """What is logged inside is about the task."""
+    return bound(task=str(task.key), attempt=task.attempt)
 
 
 def _bug() -> TaskInterruptedError:

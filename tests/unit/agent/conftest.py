@@ -21,7 +21,7 @@ from darkroom_agent.downloads import Budget, Downloads
 from darkroom_agent.drains import Drain
 from darkroom_agent.flags import Flag, first_of
 from darkroom_agent.health import Health
-from darkroom_agent.inputs import Inputs
+from darkroom_agent.inputs import InputLimits, Inputs
 from darkroom_agent.intake import Intake
 from darkroom_agent.leases import Custody
 from darkroom_agent.links import Link
@@ -238,7 +238,7 @@ class Bench:
         self.runs = Runs(self.readiness, RunLimits(self.whole_run, self.stall), self.drain, self.pace)
         outputs = OutputStore(self.blobs, self.threads)
         self.deliveries = Deliveries(outputs, self.results, self.threads, self.drain, self.readiness)
-        inputs = Inputs(self.blobs, self.threads, self.downloads, 3)
+        inputs = Inputs(self.blobs, self.threads, self.downloads, InputLimits(3, 30))
         stages = Stages(self.intake, inputs, self.runs, self.deliveries)
         self.worker = Worker(
             stages, self.custody, Schedule(self.pace, self.drain, 1, self.prefetch), self.readiness

@@ -92,8 +92,11 @@ class BlobStore(Protocol):
             BlobTooLargeError: it has more than `limit` bytes.
         """
 
-    def get_other(self, link: str, tag: str, limit: int | None = None) -> Blob | None:
-        """Read a file with the tag (ETag) of its content; None where that is still `tag`. Otherwise like `get`."""
+    def get_other(self, link: str, tag: str, admit: Callable[[int], object] | None = None) -> Blob | None:
+        """Read a file with the tag (ETag) of its content; None where that is still `tag`. Otherwise like `get`.
+
+        `admit` is called with the size in bytes before the content is read; what it raises goes through.
+        """
 
     def delete(self, links: Iterable[str]) -> None:
         """Remove files; those that are not there are no fault."""

@@ -1,6 +1,6 @@
 """Files in S3."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -75,12 +75,17 @@ class S3BlobStore:
 
     def get(self, link: str, limit: int | None = None) -> bytes:
         """See `BlobStore.get`."""
-        found = self.get_other(link, "", limit)
+
+        def admit(size: int) -> None:
+            if limit is not None and size > limit:
+                raise BlobTooLargeError
+
+        found = self.get_other(link, "", admit)
         if found is None:
             raise FileNotFoundError(link)
         return found.data
 
-    def get_other(self, link: str, tag: str, limit: int | None = None) -> Blob | None:
+    def get_other(self, link: str, tag: str, admit: Callable[[int], object] | None = None) -> Blob | None:
         """See `BlobStore.get_other`."""
         bucket, key = split_link(link)
         try:
@@ -92,8 +97,8 @@ class S3BlobStore:
                 return None
             raise
         with answer["Body"] as body:
-            if limit is not None and answer["ContentLength"] > limit:
-                raise BlobTooLargeError
+            if admit is not None:
+                admit(answer["ContentLength"])
             return Blob(body.read(), answer.get("ETag", ""))
 
 
