@@ -3,11 +3,15 @@
 A task that is fetched early lies in a busy pod while an idle one could run it. So the next is fetched once the
 running one is expected to end within the time that fetching takes, plus a margin. Where the running one then takes
 `OVERRUN` seconds longer than was expected, the fetched one is given back, and the next fetch waits for the end.
+
+When it will end is told by what such tasks took, and ever more by its progress: in the beginning that says little
+(ComfyUI's quick nodes come first), in the end it knows best.
 """
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
+from statistics import median_low
 
 from darkroom.tasks import Task
 from darkroom_agent.flags import Flag, first_of
@@ -21,7 +25,7 @@ OVERRUN = 5.0
 RECHECK = 1.0
 """Seconds until an estimate is looked at again."""
 
-_WEIGHT = 0.3
+_LAST = 5
 _SLOWEST_PROGRESS = 0.05
 _KINDS = 256
 _SIZE_FIELDS = frozenset(
@@ -48,21 +52,25 @@ def _sizes(content: object) -> Iterator[tuple[str, str]]:
 
 
 class Durations:
-    """A running mean, in seconds, for each kind of task; the kinds used last are kept."""
+    """What each kind of task took of late, in seconds; the kinds used last are kept."""
 
     def __init__(self) -> None:
-        self._means: OrderedDict[Hashable, float] = OrderedDict()
+        self._last: OrderedDict[Hashable, deque[float]] = OrderedDict()
 
     def note(self, what: Hashable, seconds: float) -> None:
-        """Take one more measurement in; late ones weigh more."""
-        mean = self._means.pop(what, seconds)
-        self._means[what] = mean + _WEIGHT * (seconds - mean)
-        if len(self._means) > _KINDS:
-            self._means.popitem(last=False)
+        """Take one more measurement in."""
+        self._last.setdefault(what, deque(maxlen=_LAST)).append(seconds)
+        self._last.move_to_end(what)
+        if len(self._last) > _KINDS:
+            self._last.popitem(last=False)
 
-    def mean(self, what: Hashable) -> float | None:
-        """The mean, or None where nothing was measured."""
-        return self._means.get(what)
+    def typical(self, what: Hashable) -> float | None:
+        """The median of the last ones, or None where nothing was measured.
+
+        A mean would hold for long that the first one loaded a model.
+        """
+        last = self._last.get(what)
+        return None if last is None else median_low(last)
 
 
 class Pace:
@@ -84,6 +92,7 @@ class Pace:
         self._kind: Hashable = None
         self._started: float | None = None
         self._progress = 0.0
+        self._told = 0.0  # seconds from the start until the progress was told
 
     def start(self, task: Task) -> None:
         """The runtime begins a task. Called before the next fetch gets to look at `wanted`."""
@@ -96,7 +105,8 @@ class Pace:
 
     def advance(self, progress: float) -> None:
         """The running task is that far (0 to 1)."""
-        self._progress = progress
+        if self._started is not None and progress != self._progress:
+            self._progress, self._told = progress, time.monotonic() - self._started
         self._changed.set()
 
     def stop(self, *, whole: bool) -> None:
@@ -111,19 +121,24 @@ class Pace:
         self._fetching.note("fetch", seconds)
 
     def remaining(self) -> float | None:
-        """Seconds until the running task ends, as far as can be told; None where nothing can."""
+        """Seconds until the running task ends, as far as can be told; None where nothing can.
+
+        Less than 0 where it takes longer than expected.
+        """
         if self._started is None:
             return None
-        elapsed = time.monotonic() - self._started
+        expected = self._durations.typical(self._kind)
         if self._progress >= _SLOWEST_PROGRESS:
-            return elapsed * (1 - self._progress) / self._progress
-        mean = self._durations.mean(self._kind)
-        return None if mean is None else mean - elapsed
+            told = self._told / self._progress
+            expected = told if expected is None else told * self._progress + expected * (1 - self._progress)
+        return None if expected is None else expected - (time.monotonic() - self._started)
 
     async def due(self, *until: Flag) -> None:
         """Wait until the next task should be fetched, or one of the events is set."""
         while not self.wanted.is_set() and not any(event.is_set() for event in until):
             remaining = None if self._overran else self.remaining()
+            if remaining is not None and remaining < -self._overrun:
+                remaining = None  # nobody knows: who asks SQS all the time takes tasks from idle agents
             early = None if remaining is None else remaining - self._lead()
             if early is not None and early <= 0:
                 return
@@ -148,4 +163,4 @@ class Pace:
         return False
 
     def _lead(self) -> float:
-        return (self._fetching.mean("fetch") or 0) + MARGIN
+        return (self._fetching.typical("fetch") or 0) + MARGIN

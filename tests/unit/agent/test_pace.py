@@ -56,13 +56,59 @@ def test_tasks_of_one_kind_are_expected_to_take_as_long(clock: Clock, make_task:
     assert pace.remaining() is None
 
 
-def test_progress_knows_better_than_the_mean(clock: Clock, make_task: MakeTask) -> None:
+def test_progress_counts_for_more_the_further_it_is(clock: Clock, make_task: MakeTask) -> None:
     pace = Pace()
     run(pace, clock, make_task(), 10)
     pace.start(make_task())
     clock.now += 8
-    pace.advance(0.5)
-    assert pytest.approx(8) == pace.remaining()
+    pace.advance(0.5)  # it would be 16 s, the last one took 10
+    assert pytest.approx(13 - 8) == pace.remaining()
+    clock.now += 6.4
+    pace.advance(0.9)
+    assert pytest.approx(0.9 * 16 + 0.1 * 10 - 14.4) == pace.remaining()
+
+
+def test_time_goes_on_between_two_looks_at_the_progress(clock: Clock, make_task: MakeTask) -> None:
+    pace = Pace()
+    pace.start(make_task())
+    clock.now += 2
+    pace.advance(0.2)
+    clock.now += 5
+    assert pytest.approx(3) == pace.remaining()
+    pace.advance(0.2)  # nothing new
+    assert pytest.approx(3) == pace.remaining()
+
+
+@pytest.mark.parametrize("seconds", [3, 4.9, 7, 11.3, 30])
+@pytest.mark.parametrize(
+    "last", [None, 1.0, 1.05], ids=["the first of its kind", "as the last one", "a little less"]
+)
+def test_the_next_task_is_due_shortly_before_the_end(
+    clock: Clock, make_task: MakeTask, seconds: float, last: float | None
+) -> None:
+    pace, lead = Pace(), 0.3
+    if last is not None:
+        run(pace, clock, make_task(), last * seconds)
+    pace.start(make_task())
+    started = clock.now
+    for tenth in range(1, int(10 * seconds) + 1):
+        clock.now = started + tenth / 10
+        if tenth % 20 == 0:
+            pace.advance(tenth / 10 / seconds)
+        remaining = pace.remaining()
+        if remaining is not None and remaining <= lead:
+            break
+    assert remaining is not None
+    assert remaining <= lead, "it was never due"
+    assert lead / 3 < seconds - (clock.now - started) < 2 * lead
+
+
+def test_one_run_that_loaded_a_model_is_soon_forgotten(clock: Clock, make_task: MakeTask) -> None:
+    pace = Pace()
+    for seconds in (60, 5):
+        run(pace, clock, make_task(), seconds)
+    pace.start(make_task())
+    assert pytest.approx(5) == pace.remaining()
 
 
 def test_the_first_traces_of_progress_tell_nothing(clock: Clock, make_task: MakeTask) -> None:
@@ -112,15 +158,14 @@ def test_workflows_of_one_kind_have_the_same_nodes_and_sizes(
     assert same is (kind(task) == kind(task.model_copy(update={"content": content})))
 
 
-def test_a_running_mean_follows_and_forgets_what_was_not_used() -> None:
+def test_what_is_typical_follows_and_what_was_not_used_is_forgotten() -> None:
     durations = Durations()
-    durations.note("a", 10)
-    for _ in range(20):
-        durations.note("a", 2)
-    assert pytest.approx(2, rel=0.01) == durations.mean("a")
+    for seconds in (10, 10, 10, 2, 2, 30, 2):
+        durations.note("a", seconds)
+    assert 2 == durations.typical("a")
     for number in range(300):
         durations.note(number, 1)
-    assert durations.mean("a") is None
+    assert durations.typical("a") is None
 
 
 async def due_after(pace: Pace, patience: float) -> float | None:
@@ -152,6 +197,16 @@ async def test_the_next_task_is_due_when_fetching_takes_as_long_as_the_rest_of_t
     pace.fetched(0.25)
     pace.start(make_task())
     assert pytest.approx(0.8 - 0.25 - module.MARGIN, abs=0.1) == await due_after(pace, 2)
+
+
+async def test_a_run_far_beyond_what_was_expected_has_nothing_fetched(make_task: MakeTask) -> None:
+    pace = Pace(overrun=1)
+    pace._durations.note(kind(make_task()), 0.1)
+    pace.start(make_task())
+    pace._started = time.monotonic() - 1
+    assert await due_after(pace, 0.05) is not None
+    pace._started = time.monotonic() - 1.2
+    assert await due_after(pace, 0.3) is None
 
 
 async def test_the_end_of_the_run_and_a_drain_end_the_wait(make_task: MakeTask) -> None:
