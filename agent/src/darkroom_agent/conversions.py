@@ -22,6 +22,10 @@ _MIMES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _USER_COMMENT, _EXIF_FOLDER = 0x9286, 0x8769
 _UNICODE = b"UNICODE\0"
 _HEAD = 8192
+_DEFAULT_QUALITY: int = OutputOptions.model_fields["quality"].default
+_LONGEST_JPEG_EXIF = 65_533  # two bytes tell its length, and count themselves (ITU T.81, B.2.4.6)
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
+_GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16"})
 
 
 class Conversions:
@@ -56,9 +60,11 @@ def convert(data: bytes, options: OutputOptions) -> tuple[bytes, list[str]]:
     faults = []
     found = filetype.guess(data[:_HEAD])
     mime = found.mime if found is not None else ""
-    if options.format is not None and mime != _MIMES[options.format]:
+    if options.format is not None and _needs_encoding(mime, options.format, options.quality):
         try:
-            data, mime = _encode(data, options), _MIMES[options.format]
+            data, lost = _encode(data, options)
+            mime = _MIMES[options.format]
+            faults += lost
         except Exception as error:  # noqa: BLE001  a decoder meets any file, and raises anything
             faults.append(f"was not converted to {options.format}: {_reason(error, mime)}")
     if options.strip_metadata:
@@ -67,6 +73,17 @@ def convert(data: bytes, options: OutputOptions) -> tuple[bytes, list[str]]:
         except UnstrippableError:
             faults.append(f"was not freed of its metadata: it is {mime or 'of no known kind'}")
     return data, faults
+
+
+def _needs_encoding(mime: str, format_: str, quality: int) -> bool:
+    """Whether a file is not yet what was asked for.
+
+    One of the right format is encoded again for a quality other than the default only: whether the default itself
+    was asked for is not known of a task that was read from the table, and each encoding costs some of the image.
+    """
+    if mime != _MIMES[format_]:
+        return True
+    return format_ != "png" and quality != _DEFAULT_QUALITY
 
 
 class _UnconvertibleError(Exception):
@@ -79,10 +96,12 @@ def _reason(error: Exception, mime: str) -> str:
     )
 
 
-def _encode(data: bytes, options: OutputOptions) -> bytes:
+def _encode(data: bytes, options: OutputOptions) -> tuple[bytes, list[str]]:
+    """The image in the format asked for, and what of it was lost."""
     from PIL import Image  # noqa: PLC0415  it is loaded by those who need it only
 
     Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and checked before anything is decoded
+    faults = []
     with Image.open(io.BytesIO(data)) as image:
         if getattr(image, "is_animated", False):
             raise _UnconvertibleError("it is animated")
@@ -92,23 +111,48 @@ def _encode(data: bytes, options: OutputOptions) -> bytes:
         out = io.BytesIO()
         match options.format:
             case "png":
-                image.save(out, "PNG", pnginfo=_chunks(texts))
+                made = image if image.mode in _PNG_MODES else image.convert("RGB")
+                made.save(out, "PNG", pnginfo=_chunks(texts), icc_profile=_profile(image, made))
             case "webp":
-                image.save(out, "WEBP", quality=options.quality, exif=_exif(image, texts))
+                made, exif = _coloured(image), _exif(image, texts)
+                made.save(out, "WEBP", quality=options.quality, exif=exif, icc_profile=_profile(image, made))
             case _:
-                _flat(image).save(out, "JPEG", quality=options.quality, exif=_exif(image, texts))
-    return out.getvalue()
+                made, exif = _flat(_coloured(image)), _exif(image, texts)
+                if len(exif) > _LONGEST_JPEG_EXIF:
+                    exif = b""
+                    faults.append("lost its texts: they are too long for JPEG")
+                made.save(out, "JPEG", quality=options.quality, exif=exif, icc_profile=_profile(image, made))
+    return out.getvalue(), faults
+
+
+def _coloured(image: "Image") -> "Image":
+    """The image as RGB, or RGBA where it is transparent.
+
+    Grey of 16 bits is brought to 8 first: Pillow makes everything above 255 white.
+    """
+    if image.mode.startswith("I"):
+        wide = image if image.mode in _GREY_MODES else image.convert("I")
+        image = wide.point(lambda value: value / 257 + 0.5).convert("L")
+        image.info.pop("transparency", None)  # it names a grey of 16 bits
+    wanted = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def _flat(image: "Image") -> "Image":
     """The image on white where it is transparent: JPEG knows no transparency."""
     from PIL import Image  # noqa: PLC0415
 
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    seen = image.convert("RGBA")
-    ground = Image.new("RGBA", seen.size, "white")
-    return Image.alpha_composite(ground, seen).convert("RGB")
+    if image.mode != "RGBA":
+        return image
+    ground = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def _profile(image: "Image", made: "Image") -> bytes | None:
+    """The image's colour profile, if it is one for the kind of colours that was made of it (ICC.1, 7.2.8)."""
+    profile: bytes | None = image.info.get("icc_profile")
+    space = b"GRAY" if made.mode in _GREY_MODES else b"RGB "
+    return profile if profile and profile[16:20] == space else None
 
 
 def _texts(image: "Image") -> dict[str, str]:
@@ -130,11 +174,11 @@ def _chunks(texts: dict[str, str]) -> object:
 
 
 def _exif(image: "Image", texts: dict[str, str]) -> bytes:
-    """EXIF with the texts, written as SD WebUI writes them; none where they are too long for it (64 KB)."""
+    """EXIF with the texts, written as SD WebUI writes them."""
     text = texts.get("parameters") or "\n".join(f"{name}: {value}" for name, value in texts.items())
     if not text:
         return b""
     exif = image.getexif()
     exif.get_ifd(_EXIF_FOLDER)[_USER_COMMENT] = _UNICODE + text.encode("utf-16-be")
     written: bytes = exif.tobytes()
-    return written if len(written) < 1 << 16 else b""
+    return written

@@ -18,11 +18,14 @@ from darkroom_agent.faults import AWS_FAULTS, FailedForNowError, describe
 from darkroom_agent.flags import cancel
 from darkroom_agent.links import Link, Place, find_links, replace
 from darkroom_agent.pictures import PictureError, check_picture
+from darkroom_agent.recordings import check_recording
 from darkroom_agent.runtimes import IMAGES_ENCODED, InputRules
 from darkroom_agent.threads import Threads
 
 SIDE_BY_SIDE = 4
 """Downloads at once, of one task."""
+
+_QUICKLY_CHECKED = 1024 * 1024  # a larger file may be made of so many parts that others had to wait
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class InputLimits:
 
 
 def check_file(data: bytes | bytearray, kinds: frozenset[str]) -> None:
-    """Look whether the bytes are a file of one of the kinds; images are looked at more closely.
+    """Look whether the bytes are a whole file of one of the kinds; images are looked at more closely.
 
     Raises:
         PictureError: they are not.
@@ -51,6 +54,8 @@ def check_file(data: bytes | bytearray, kinds: frozenset[str]) -> None:
     kind = found.mime.partition("/")[0] if found is not None else "image"
     if kind == "image" or kind not in kinds:
         check_picture(data)
+    else:
+        check_recording(data)
 
 
 class Inputs:
@@ -132,7 +137,10 @@ class Inputs:
             data = await self._downloads.fetch(link, budget)
             budget.take(link, len(data) * (len(links) - 1))  # the runtime gets it for each
             try:
-                check_file(data, self._rules.kinds)
+                if len(data) < _QUICKLY_CHECKED:
+                    check_file(data, self._rules.kinds)
+                else:
+                    await self._threads(check_file, data, self._rules.kinds)
             except PictureError as error:
                 raise TaskFailedError("input_invalid", f"{link.place}: {error}") from error
             if not self._rules.encoded:

@@ -6,7 +6,13 @@ Runtimes write prompts and settings into text chunks of PNG, and into EXIF, XMP 
 import struct
 from collections.abc import Callable, Iterator
 
-_PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
+_PNG_KEPT = frozenset(
+    b"IHDR PLTE IDAT IEND gAMA cHRM sRGB iCCP sBIT cICP mDCV cLLI bKGD tRNS pHYs hIST sPLT acTL fcTL fdAT".split()
+)
+"""What an image needs, its colours, its frames. Not texts, EXIF, times, nor what anybody made up for himself:
+ComfyUI writes prompts into a chunk `comf`.
+"""
+
 _JPEG_TEXTS = frozenset({*range(0xE1, 0xE2), *range(0xE3, 0xEE), *range(0xEF, 0xF0), 0xFE})
 """APP1 (EXIF, XMP), APP3 to 13, APP15, comments. The colour profile (APP2) and Adobe's transform (APP14) stay."""
 
@@ -38,8 +44,10 @@ def _png(data: bytes) -> Iterator[bytes]:
     position = 8
     while position < len(data):
         length, name = struct.unpack_from(">I4s", data, position)
-        if name not in _PNG_TEXTS:
+        if name in _PNG_KEPT:
             yield data[position : position + length + 12]
+        if name == b"IEND":  # what stands behind it is no part of the image
+            break
         position += length + 12
 
 

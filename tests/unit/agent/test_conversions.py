@@ -5,6 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from pydantic_core import from_json
 
 from darkroom.outputs import OutputOptions
 from darkroom_agent import conversions
@@ -51,8 +52,96 @@ def test_images_become_what_was_asked_for_and_keep_their_prompt(source: str, for
 
 
 def test_an_image_that_is_of_the_format_already_is_not_touched() -> None:
-    data = picture("JPEG")
-    assert (data, []) == convert(data, OutputOptions(format="jpeg", quality=10))
+    for data, options in (
+        (picture("JPEG"), OutputOptions(format="jpeg")),
+        (picture("WEBP"), OutputOptions(format="webp")),
+        (picture("PNG", compress_level=0), OutputOptions(format="png", quality=20)),  # it knows no quality
+    ):
+        assert (data, []) == convert(data, options)
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp"])
+def test_an_image_of_the_format_is_encoded_again_for_another_quality(format_: str) -> None:
+    data = picture(format_.upper(), quality=95)
+    smaller, faults = convert(data, OutputOptions(format=format_, quality=20))
+    image = opened(smaller)
+    assert (format_.upper(), []) == (image.format, faults)
+    assert len(smaller) < len(data) * 0.6
+    assert PROMPT == conversions._texts(image)["parameters"]
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp"])
+def test_a_quality_that_nobody_asked_for_does_not_cost_one_encoding(format_: str) -> None:
+    data = picture(format_.upper())
+    read = from_json(OutputOptions(format=format_).model_dump_json())  # as a task comes from the table
+    assert (data, []) == convert(data, OutputOptions.model_validate(read))
+
+
+def long_texts() -> bytes:
+    """A ComfyUI image of a large workflow: 40,000 characters are 80,000 bytes of EXIF."""
+    info = PngInfo()
+    info.add_text("prompt", 20_000 * "p")
+    info.add_text("workflow", 20_000 * "w")
+    return picture(pnginfo=info)
+
+
+def test_long_texts_stay_in_a_webp() -> None:
+    data, faults = convert(long_texts(), OutputOptions(format="webp"))
+    expected = f"prompt: {20_000 * 'p'}\nworkflow: {20_000 * 'w'}"
+    assert (expected, []) == (conversions._texts(opened(data))["parameters"], faults)
+
+
+def test_texts_that_are_too_long_for_a_jpeg_are_not_lost_without_a_word() -> None:
+    data, faults = convert(long_texts(), OutputOptions(format="jpeg"))
+    assert ("JPEG", ["lost its texts: they are too long for JPEG"]) == (opened(data).format, faults)
+    assert [] == convert(long_texts(), OutputOptions(format="jpeg", strip_metadata=True))[1]
+
+
+def test_the_longest_texts_that_a_jpeg_takes_stay() -> None:
+    def convert_text(length: int) -> tuple[bytes, list[str]]:
+        info = PngInfo()
+        info.add_text("parameters", length * "p")
+        return convert(picture(pnginfo=info), OutputOptions(format="jpeg"))
+
+    longest = next(length for length in range(32_760, 32_700, -1) if not convert_text(length)[1])
+    assert longest * "p" == conversions._texts(opened(convert_text(longest)[0]))["parameters"]
+    assert ["lost its texts: they are too long for JPEG"] == convert_text(longest + 1)[1]
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp"])
+@pytest.mark.parametrize("mode", ["I;16", "I"])
+def test_grey_of_16_bits_keeps_its_shades(format_: str, mode: str) -> None:
+    greys = [0, 0x4040, 0x8080, 0xFFFF]
+    image = Image.new(mode, (4 * 16, 16))
+    for number, grey in enumerate(greys):
+        image.paste(grey, (16 * number, 0, 16 * number + 16, 16))
+    out = BytesIO()
+    image.save(out, "PNG" if mode == "I;16" else "TIFF")
+    data, _ = convert(out.getvalue(), OutputOptions(format=format_))
+    found = [opened(data).convert("L").getpixel((16 * number + 8, 8)) for number in range(4)]
+    assert [pytest.approx(grey / 257, abs=2) for grey in greys] == found
+
+
+def profile(space: str) -> bytes:
+    return 16 * b"\0" + space.encode() + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("mode", "space", "kept"),
+    [
+        ("RGB", "RGB ", {"png", "jpeg", "webp"}),
+        ("CMYK", "CMYK", set()),
+        ("L", "GRAY", {"png"}),  # the others have no grey here
+    ],
+)
+@pytest.mark.parametrize("format_", ["png", "jpeg", "webp"])
+def test_a_colour_profile_stays_where_it_fits(mode: str, space: str, kept: set[str], format_: str) -> None:
+    out = BytesIO()
+    Image.new(mode, (8, 8)).save(out, "TIFF", icc_profile=profile(space))
+    data, faults = convert(out.getvalue(), OutputOptions(format=format_))
+    expected = profile(space) if format_ in kept else None
+    image = opened(data)
+    assert (format_.upper(), expected, []) == (image.format, image.info.get("icc_profile"), faults)
 
 
 def test_quality_decides_how_large_a_jpeg_is() -> None:

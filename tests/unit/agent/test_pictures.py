@@ -1,5 +1,6 @@
 """Telling images by their bytes."""
 
+import struct
 from io import BytesIO
 
 import pytest
@@ -30,12 +31,57 @@ def test_a_progressive_jpeg_is_taken() -> None:
     assert "image/jpeg" == check_picture(encode("JPEG", progressive=True, optimize=True))
 
 
-@pytest.mark.parametrize("format_", [name for name in FORMATS if name != "bmp"])
+@pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_a_cut_off_image_is_refused(format_: str, share: float) -> None:
     data = encode(format_)
     with pytest.raises(PictureError):
         check_picture(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(
+    ("behind", "reason"),
+    [
+        (b"\n", "a line's end"),
+        (bytes(5_000_000), "megabytes, as of a phone's motion photo"),
+    ],
+)
+def test_what_stands_behind_a_whole_image_does_not_matter(format_: str, behind: bytes, reason: str) -> None:
+    assert check_picture(encode(format_) + behind)
+    assert reason
+
+
+def test_the_end_of_a_small_image_within_a_jpeg_is_not_its_own() -> None:
+    data = encode("JPEG", exif=b"Exif\0\0" + encode("JPEG"))
+    assert check_picture(data)
+    with pytest.raises(PictureError, match="cut off"):
+        check_picture(data[:-2])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_bmp_needs_its_last_row(mode: str) -> None:
+    out = BytesIO()
+    Image.new(mode, (41, 30)).save(out, "BMP")
+    assert check_picture(out.getvalue())
+    with pytest.raises(PictureError, match="cut off"):
+        check_picture(out.getvalue()[:-4])
+
+
+def test_a_compressed_bmp_is_as_long_as_it_says() -> None:
+    head = b"BM" + struct.pack("<I4xIIiiHHI", 100, 54, 40, 4000, -3000, 1, 8, 1)
+    data = head.ljust(100, b"\0")
+    assert check_picture(data)
+    with pytest.raises(PictureError, match="cut off"):
+        check_picture(data[:-1])
+
+
+def test_a_bmp_with_the_header_of_os_2_is_measured() -> None:
+    data = b"BM" + struct.pack("<I4xIIHHHH", 0, 26, 12, 8, 2, 1, 24) + bytes(48)
+    assert (8, 2) == Image.open(BytesIO(data)).size
+    assert check_picture(data)
+    with pytest.raises(PictureError, match="cut off"):
+        check_picture(data[:-1])
 
 
 @pytest.mark.parametrize(
