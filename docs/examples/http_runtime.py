@@ -9,32 +9,40 @@ from aiohttp import web
 from PIL import Image, ImageOps
 
 STEPS = 10
-state = {"progress": 0.0, "interrupted": False}
+gpu, state = asyncio.Lock(), {"progress": 0.0, "interrupted": False}
 routes = web.RouteTableDef()
 
 
 @routes.get("/ready")
 async def ready(_: web.Request) -> web.Response:
-    """Say 200 when nothing is left to load."""
-    return web.json_response({})
+    """Say 200 when the next task may begin: nothing is left to load, and nothing runs."""
+    return web.json_response({"waiting_for": "the last task"}, status=503) if gpu.locked() else web.json_response({})
 
 
 @routes.post("/run")
 async def run(request: web.Request) -> web.Response:
     """Do one task: `{"id", "type", "content", "model"}` in, `{"images": […]}` and more out."""
-    task = await request.json()
+    task, file = await request.json(), io.BytesIO()
     if task["type"] != "extra-single-image":
-        error = {"type": "unsupported_task", "message": f"this runtime flips single images; not {task['type']}"}
-        return web.json_response({"error": error}, status=422)
-    state["interrupted"] = False
-    for step in range(STEPS):
-        state["progress"] = step / STEPS
-        await asyncio.sleep(task["content"].get("seconds", 0) / STEPS)  # hard work
-        if state["interrupted"]:
-            return web.json_response({"error": {"type": "interrupted", "message": "as asked"}}, status=503)
-    image, file = Image.open(io.BytesIO(base64.b64decode(task["content"]["image"]))), io.BytesIO()
-    ImageOps.flip(image).save(file, "PNG")
+        return fail(422, "unsupported_task", f"this runtime flips single images; not {task['type']}")
+    async with gpu:
+        state.update(progress=0.0, interrupted=False)
+        for step in range(STEPS):
+            state["progress"] = step / STEPS
+            await asyncio.sleep(task["content"].get("seconds", 0) / STEPS)  # hard work
+            if state["interrupted"]:
+                return fail(503, "interrupted", "as asked")
+        try:
+            image = Image.open(io.BytesIO(base64.b64decode(task["content"]["image"])))
+            ImageOps.flip(image).save(file, "PNG")
+        except (KeyError, OSError, ValueError):
+            return fail(422, "invalid_content", "content.image is no image")
     return web.json_response({"images": [base64.b64encode(file.getvalue()).decode()], "flipped": task["id"]})
+
+
+def fail(status: int, type_: str, message: str) -> web.Response:
+    """Say no: 4xx ends the task, 5xx has it tried again."""
+    return web.json_response({"error": {"type": type_, "message": message}}, status=status)
 
 
 @routes.get("/progress")

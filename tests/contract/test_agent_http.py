@@ -83,11 +83,14 @@ async def test_the_documented_example_does_tasks_tells_progress_and_stops(exampl
     with pytest.raises(TaskFailedError, match="flips single images; not text-to-image") as caught:
         await example.run(job(TaskType.TEXT_TO_IMAGE))
     assert "unsupported_task" == caught.value.type
+    with pytest.raises(TaskFailedError, match=r"content\.image is no image"):
+        await example.run(job(image="no image"))
 
     run = asyncio.create_task(example.run(job(seconds=3)))
     async with asyncio.timeout(10):
         while await example.progress() != 0.1:  # noqa: ASYNC110  likewise
             await asyncio.sleep(0.02)
+        assert "the last task" == await example.ready()
         await example.interrupt()
         with pytest.raises(TaskInterruptedError, match="interrupted"):
             await run
@@ -108,10 +111,12 @@ class Own:
     hold: asyncio.Event | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     served: int = 0
+    interrupts: int = 0
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**28)
         app.add_routes([web.post("/base/run", self.run), web.get("/base/ready", self.ready)])
+        app.add_routes([web.post("/base/interrupt", self.interrupt)])
         app.add_routes([web.get("/base/files/1.png", self.file), web.get("/base/away", self.redirect)])
         return app
 
@@ -126,6 +131,10 @@ class Own:
         if self.body is not None:
             return web.Response(status=self.status, body=self.body)
         return web.json_response(self.answer, status=self.status)
+
+    async def interrupt(self, _: web.Request) -> web.Response:
+        self.interrupts += 1
+        return web.json_response({})
 
     async def ready(self, _: web.Request) -> web.Response:
         return web.json_response(self.ready_answer, status=self.ready_status)
@@ -240,15 +249,43 @@ async def test_an_answer_that_is_no_json_is_tried_again(own: Own, url: str, conn
     assert "bad_answer" == caught.value.type
 
 
-async def test_a_run_is_handed_over_before_its_outputs_are_read(own: Own, url: str, connect: Connect) -> None:
-    served: list[int] = []
+async def test_a_run_is_handed_over_once_nothing_is_asked_of_the_runtime_any_more(
+    own: Own, url: str, connect: Connect
+) -> None:
+    handed_over = asyncio.Event()
 
     async def hand_over() -> None:
-        served.append(own.served)
+        handed_over.set()
 
-    own.answer = {"images": [f"{url}/files/1.png"]}
+    own.answer = {"images": [base64.b64encode(b"two").decode()]}
+    await connect(url).run(replace(job(), hand_over=hand_over))
+    assert handed_over.is_set()
+    handed_over.clear()
+    own.answer = {"images": [f"{url}/files/1.png"]}  # the next run may well write a file of that name
     outputs = await connect(url).run(replace(job(), hand_over=hand_over))
-    assert ((b"one",), [0], 1) == (outputs.images, served, own.served)
+    assert ((b"one",), 1, False) == (outputs.images, own.served, handed_over.is_set())
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 304, 307])
+async def test_an_answer_of_another_kind_is_no_word_on_the_task(
+    own: Own, url: str, connect: Connect, status: int
+) -> None:
+    own.status, own.body = status, b""
+    with pytest.raises(TaskInterruptedError, match=f"answered {status}, not 200"):
+        await connect(url).run(job())
+
+
+async def test_what_nobody_waits_for_is_stopped_before_the_runtime_is_asked_whether_it_is_ready(
+    own: Own, url: str, connect: Connect
+) -> None:
+    adapter = connect(url)
+    assert [None, None] == [await adapter.ready() for _ in range(2)]
+    assert 1 == own.interrupts, "an agent before us may have left something"
+    own.drops = True
+    with pytest.raises(RuntimeLostError):
+        await adapter.run(job())
+    assert await adapter.ready() is None
+    assert 2 == own.interrupts, "our own may go on"
 
 
 async def test_a_connection_that_breaks_is_a_lost_runtime(own: Own, url: str, connect: Connect) -> None:

@@ -29,6 +29,7 @@ SLOW = 120.0
 _OK = 200
 _NOT_NOW = frozenset({401, 403, 404, 405, 408, 421, 425, 429})  # says something about the call, not about the task
 _GATEWAY_FAULTS = frozenset({502, 503, 504})
+_CLIENT_FAULT = 400
 _SERVER_FAULT = 500
 _TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -42,9 +43,13 @@ class HttpRuntime:
         self._base = URL(config.url.rstrip("/") + "/")
         self._session: aiohttp.ClientSession | None = None
         self._interrupted = False
+        self._left_behind = True  # as far as we know
 
     async def ready(self) -> str | None:
         """See `Runtime.ready`. What the runtime waits for, it may say as `waiting_for`."""
+        if self._left_behind:  # by an agent before us, or when its answer was lost
+            await self._request("POST", self._base / "interrupt", {})
+            self._left_behind = False
         status, data = await self._request("GET", self._base / "ready")
         if status == _OK:
             return None
@@ -57,23 +62,17 @@ class HttpRuntime:
         try:
             status, data = await self._request("POST", self._base / "run", task, seconds=None)
         except RuntimeLostError:
+            self._left_behind = True
             self._check()
             raise
         self._check()
         if status != _OK:
             raise _read_fault(status, data)
-        await job.hand_over()
-        try:
-            answer = from_json(data)
-        except ValueError as error:
-            raise TaskInterruptedError(
-                "bad_answer", "the runtime answered with something other than JSON"
-            ) from error
-        images = answer.get("images", []) if isinstance(answer, dict) else None
-        if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-            raise TaskInterruptedError("bad_answer", "the runtime answered without a list of texts as images")
+        images, rest = _read_answer(data)
+        if not any(map(_is_link, images)):
+            await job.hand_over()  # nothing is asked of it any more
         files = tuple([await self._read_image(image) for image in images])
-        return Outputs(files, without_files({name: value for name, value in answer.items() if name != "images"}))
+        return Outputs(files, without_files(rest))
 
     async def progress(self) -> float | None:
         """See `Runtime.progress`."""
@@ -97,7 +96,7 @@ class HttpRuntime:
             raise TaskInterruptedError("interrupted", "the job was interrupted")
 
     async def _read_image(self, image: str) -> bytes:
-        if image.startswith(("http://", "https://")):
+        if _is_link(image):
             return await self._download(image)
         try:
             return decode(image, strict=True)
@@ -139,6 +138,22 @@ class HttpRuntime:
         return self._session
 
 
+def _is_link(image: str) -> bool:
+    return image.startswith(("http://", "https://"))
+
+
+def _read_answer(data: bytes) -> tuple[list[str], JsonObject]:
+    """The images of a good answer, and the rest of it."""
+    try:
+        answer = from_json(data)
+    except ValueError as error:
+        raise TaskInterruptedError("bad_answer", "the runtime answered with something other than JSON") from error
+    images = answer.get("images", []) if isinstance(answer, dict) else None
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise TaskInterruptedError("bad_answer", "the runtime answered without a list of texts as images")
+    return images, {name: value for name, value in answer.items() if name != "images"}
+
+
 def _read_fault(status: int, data: bytes) -> ExecutionError:
     """What an answer that is not 200 means."""
     told = _read_object(data).get("error")
@@ -147,6 +162,8 @@ def _read_fault(status: int, data: bytes) -> ExecutionError:
     named = str(error.get("type") or "")
     if status in _GATEWAY_FAULTS:
         return RuntimeLostError("runtime_lost", message)
+    if status < _CLIENT_FAULT:
+        return TaskInterruptedError("bad_answer", f"the runtime answered {status}, not 200")
     if status >= _SERVER_FAULT or (status in _NOT_NOW and not error):
         return TaskInterruptedError(named if _TYPE.fullmatch(named) else "runtime_error", message)
     return TaskFailedError(named if _TYPE.fullmatch(named) else "invalid_content", message)
