@@ -11,7 +11,7 @@ from darkroom.errors import InvalidRequestError
 from darkroom.requests import read_v1alpha1, read_v1alpha2
 from darkroom.runtimes import Runtime, RuntimeType
 from darkroom.tasks import TaskType
-from darkroom.workflows import MAX_FAULTS, check_workflow, sort_key
+from darkroom.workflows import MAX_DEPTH, MAX_FAULTS, check_workflow, sort_key
 
 
 def node(class_type: str = "ImageScale", **inputs: Any) -> dict[str, Any]:
@@ -29,6 +29,22 @@ def faults(graph: dict[str, Any], at: str = "task.content") -> dict[str, str]:
     with pytest.raises(InvalidRequestError) as caught:
         check_workflow(graph, at)
     return {fault.field: fault.message for fault in caught.value.fields}
+
+
+def chain(length: int) -> dict[str, Any]:
+    """So many nodes one after the other."""
+    return {str(n): node(image=[str(n - 1), 0], mask=[str(n // 2), 0]) if n else node() for n in range(length)}
+
+
+def test_a_graph_may_be_as_deep_as_the_runtime_can_go() -> None:
+    check_workflow(chain(MAX_DEPTH), "task.content")
+    wide = {f"w{number}": node(image=["0", 0]) for number in range(2000)}
+    check_workflow(chain(MAX_DEPTH) | wide, "task.content")
+    assert {"task.content": f"has more than {MAX_DEPTH} nodes one after the other"} == faults(chain(MAX_DEPTH + 1))
+
+
+def test_a_circle_is_left_to_the_runtime() -> None:
+    check_workflow(GRAPH | {"5": node(image=["6", 0]), "6": node(image=["5", 0])}, "task.content")
 
 
 def test_the_guides_pipeline_request_is_read_and_its_content_is_the_graph() -> None:

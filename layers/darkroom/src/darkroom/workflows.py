@@ -7,13 +7,20 @@ runtime knows: it checks that when it gets the graph.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from itertools import islice
+from typing import TypeGuard
 
 from darkroom.errors import FieldError, InvalidRequestError
 from darkroom.models import JsonObject
 
 MAX_FAULTS = 20
 """So many faults of one graph are told at once."""
+
+MAX_DEPTH = 300
+"""So many nodes may follow one another. ComfyUI goes along the links by recursion, which Python ends after 1,000
+calls, and its worker does not outlive that."""
 
 _LINK_LENGTH = 2
 _LONGEST_NAME = 255
@@ -39,6 +46,8 @@ def check_workflow(graph: JsonObject, at: str) -> None:
     """
     fault = _find_other_format(graph)
     faults = [FieldError(at, fault)] if fault else list(islice(_find_faults(graph, at), MAX_FAULTS))
+    if not faults and _depth(graph) > MAX_DEPTH:
+        faults = [FieldError(at, f"has more than {MAX_DEPTH} nodes one after the other")]
     if faults:
         raise InvalidRequestError(fields=faults)
 
@@ -94,13 +103,39 @@ def _find_faults(graph: JsonObject, at: str) -> Iterator[FieldError]:
                     yield FieldError(f"{place}.inputs.{field}", message)
 
 
+def _depth(graph: JsonObject) -> int:
+    """How many nodes follow one another at most; nodes on a circle, which ComfyUI refuses, do not count."""
+    sources = {node_id: set(_sources(node)) for node_id, node in graph.items()}
+    sorter, depths = TopologicalSorter(sources), dict.fromkeys(graph, 0)
+    with suppress(CycleError):
+        sorter.prepare()
+    while ready := sorter.get_ready():
+        for node_id in ready:
+            depths[node_id] = 1 + max((depths[source] for source in sources[node_id]), default=0)
+        sorter.done(*ready)
+    return max(depths.values(), default=0)
+
+
+def _sources(node: JsonObject) -> Iterator[str]:
+    """The nodes that a node has links to."""
+    return (value[0] for value in node["inputs"].values() if _is_link(value))
+
+
+def _is_link(value: object) -> TypeGuard[tuple[str, int]]:
+    return (
+        isinstance(value, list)
+        and len(value) == _LINK_LENGTH
+        and isinstance(value[0], str)
+        and type(value[1]) is int
+    )
+
+
 def _find_fault(graph: JsonObject, class_type: str, field: str, value: object) -> str | None:
-    if isinstance(value, list) and len(value) == _LINK_LENGTH and isinstance(value[0], str):
+    if _is_link(value):
         source, slot = value
-        if type(slot) is int:
-            if source not in graph:
-                return f"is a link to the node {source[:_LONGEST_NAME]!r}, which the graph does not have"
-            return None if slot >= 0 else "is a link to an output below 0"
+        if source not in graph:
+            return f"is a link to the node {source[:_LONGEST_NAME]!r}, which the graph does not have"
+        return None if slot >= 0 else "is a link to an output below 0"
     if names_file(class_type, field) and any(_leads_outside(text) for text in _texts(value)):
         return (
             "must be a link, an image, or the name of a file in the input folder: no '..', no root, no other folder"
