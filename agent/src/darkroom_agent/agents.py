@@ -70,7 +70,11 @@ class Agent:
                 load_timeout=settings.startup_timeout_seconds,
             ),
         )
-        self._readiness = Readiness(self._runtime, self.health, self.drain, settings.startup_timeout_seconds)
+        # a hung runtime is found before its run is too long: the task is not at fault
+        self._stall = min(settings.stall_seconds, settings.run_timeout_seconds / 2)
+        self._readiness = Readiness(
+            self._runtime, self.health, self.drain, settings.startup_timeout_seconds, self._stall
+        )
 
     async def run(self) -> None:
         """Wait for the runtime, then work until drained.
@@ -127,7 +131,7 @@ class Agent:
         pace = Pace()
         previews = Previews(self._runtime, blobs, threads, settings.output_bucket, settings.preview_seconds)
         outputs = OutputStore(blobs, threads)
-        limits = RunLimits(settings.run_timeout_seconds, settings.stall_seconds)
+        limits = RunLimits(settings.run_timeout_seconds, self._stall)
         async with Downloads(blobs, threads, self._download_limits()) as downloads:
             inputs = Inputs(
                 blobs,

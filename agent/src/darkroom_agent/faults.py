@@ -7,6 +7,7 @@
     TaskInterruptedError            the task is put back and tried again
     ├── DrainedError                … at once: only this agent ends
     └── RuntimeLostError            … and nothing is taken until the runtime is ready again
+        ├── RuntimeBusyError        … with something else
         ├── RuntimeStuckError       … whose restart is asked for meanwhile
         └── RuntimeHungError        … whose restart is asked for until it has been away
     GivenUpError                    something more important happened while a task was worked on
@@ -49,6 +50,10 @@ class DrainedError(TaskInterruptedError):
 
 class RuntimeLostError(TaskInterruptedError):
     """The runtime cannot work at present."""
+
+
+class RuntimeBusyError(RuntimeLostError):
+    """It works at something that nobody waits for; the message says what is waited for."""
 
 
 class RuntimeStuckError(RuntimeLostError):

@@ -207,7 +207,7 @@ class Lease:
         """Keep the message hidden. The table decides: one that is seen early finds the task leased."""
         lease, asked = self._custody.lease, time.monotonic()
         try:
-            async with asyncio.timeout(lease / 6):
+            async with asyncio.timeout(min(lease / 6, self._custody.heartbeat)):  # whether it is ours comes first
                 seconds = whole_seconds(lease + MESSAGE_OUTLASTS)
                 await self._custody.threads(self._custody.inbox.hide, self.delivery, seconds)
         except (*AWS_FAULTS, TimeoutError) as error:

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from darkroom_agent.drains import Drain
-from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, RuntimeStuckError
+from darkroom_agent.faults import RuntimeBusyError, RuntimeHungError, RuntimeLostError, RuntimeStuckError
 from darkroom_agent.flags import Flag, first_of
 from darkroom_agent.health import Health
 from darkroom_agent.logs import EventLog
@@ -14,7 +14,7 @@ log = EventLog(__name__)
 
 _EVERY = 1.0
 _TELL_EVERY = 30.0
-_ASK_TIMEOUT = 10.0
+_ASK_TIMEOUT = 150.0  # reading the folders of models may take long
 
 
 class RuntimeNotReadyError(Exception):
@@ -22,18 +22,23 @@ class RuntimeNotReadyError(Exception):
 
 
 class Readiness:
-    """Asks the runtime until it can work. `timeout` is in seconds, and counts anew for each wait.
+    """Asks the runtime until it can work. Times are in seconds.
+
+    `timeout` is how long that may take, anew for each wait; `longest_busy`, how long a runtime may be busy with
+    what it was told to stop until it counts as hung.
 
     Attributes:
         runtime: the one that is asked.
         lost: set while the runtime, once ready, is not.
     """
 
-    def __init__(self, runtime: Runtime, health: Health, drain: Drain, timeout: float) -> None:
+    def __init__(self, runtime: Runtime, health: Health, drain: Drain, timeout: float, longest_busy: float) -> None:
         self.runtime = runtime
         self._health = health
         self._drain = drain
         self._timeout = timeout
+        self._longest_busy = longest_busy
+        self._busy_since: float | None = None
         self._must_restart = False
         self.lost = Flag()
         self._asking = asyncio.Lock()
@@ -79,12 +84,19 @@ class Readiness:
             await first_of(self._drain.draining, timeout=_EVERY)
 
     async def _ask(self) -> str | None:
+        busy_since, self._busy_since = self._busy_since, None
         try:
             async with asyncio.timeout(_ASK_TIMEOUT):
                 waiting_for = await self.runtime.ready()
+        except RuntimeBusyError as error:
+            self._busy_since = busy_since or time.monotonic()
+            if time.monotonic() - self._busy_since > self._longest_busy:
+                self.lose(RuntimeHungError("runtime_hung", str(error)))
+            return str(error)
         except (RuntimeLostError, TimeoutError) as error:
-            self._must_restart = False  # it is away
-            return f"an answer ({error or f'there was none within {_ASK_TIMEOUT:g} s'})"
+            is_slow = isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
+            self._must_restart &= is_slow  # one that is away is started anew
+            return f"an answer ({str(error) or f'there was none within {_ASK_TIMEOUT:g} s'})"
         if waiting_for is None and self._must_restart:
             return "its restart: it made no progress, and has answered ever since"
         return waiting_for

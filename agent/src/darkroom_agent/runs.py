@@ -125,19 +125,31 @@ class Runs:
         return TaskFailedError("timeout", f"the run took longer than {self._limits.whole:g} s")
 
     async def _interrupt(self, work: asyncio.Task[Outputs]) -> None:
-        """Interrupt until the run has ended: an interrupt that comes before the job has begun is forgotten."""
+        """Interrupt until the run has ended: an interrupt that comes before the job has begun is forgotten.
+
+        One under way is waited for, since it would meet the next job.
+        """
         started = time.monotonic()
-        while not work.done():
-            limit = LAST_INTERRUPT_SECONDS if self._drain.halted.is_set() else INTERRUPT_SECONDS
-            if time.monotonic() - started > limit:
-                if not self._drain.halted.is_set():
-                    log.error("runtime_stuck", after_seconds=limit)
-                    self._readiness.lose(RuntimeStuckError("runtime_stuck", "it does not stop"))
-                return
-            with suppress(ExecutionError, TimeoutError):
-                async with asyncio.timeout(_INTERRUPT_AGAIN):
-                    await self._runtime.interrupt()
-            await asyncio.wait({work}, timeout=_INTERRUPT_AGAIN)
+        ask: asyncio.Task[None] | None = None
+        try:
+            while not work.done():
+                limit = LAST_INTERRUPT_SECONDS if self._drain.halted.is_set() else INTERRUPT_SECONDS
+                if time.monotonic() - started > limit:
+                    if not self._drain.halted.is_set():
+                        log.error("runtime_stuck", after_seconds=limit)
+                        self._readiness.lose(RuntimeStuckError("runtime_stuck", "it does not stop"))
+                    return
+                if ask is None or ask.done():
+                    ask = asyncio.create_task(self._ask_to_stop(), name="interrupt")
+                await asyncio.wait({work}, timeout=_INTERRUPT_AGAIN)
+        finally:
+            if ask is not None:
+                await asyncio.wait({ask}, timeout=LAST_INTERRUPT_SECONDS)
+                await cancel(ask)
+
+    async def _ask_to_stop(self) -> None:
+        with suppress(ExecutionError):
+            await self._runtime.interrupt()
 
     async def _foresee(self, hopeless: Flag) -> None:
         """Once a drain has begun, look whether the run can end within its grace: if not, every second is lost."""

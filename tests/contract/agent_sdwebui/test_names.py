@@ -77,10 +77,47 @@ async def test_a_static_runtime_with_another_model_loaded_is_set_right(webui: We
 
 
 async def test_an_answer_of_another_model_is_no_success(webui: WebUi, connect: Connect) -> None:
-    webui.ignores_options = True
+    webui.info = {"sd_model_name": "v1-5-pruned-emaonly"}
     with pytest.raises(TaskInterruptedError, match="used 'v1-5-pruned-emaonly'") as caught:
         await connect(dynamic_model=True).run(job(model="sd_xl_base_1.0"))
     assert "wrong_model" == caught.value.type
+
+
+async def test_a_model_that_is_not_there_after_it_was_chosen_did_not_load(webui: WebUi, connect: Connect) -> None:
+    webui.ignores_options = True  # AUTOMATIC1111 answers 200, and has the old one
+    with pytest.raises(TaskFailedError, match="could not load it") as caught:
+        await connect(dynamic_model=True).run(job(model="sd_xl_base_1.0"))
+    assert "model_load_failed" == caught.value.type
+    assert "txt2img" not in webui.paths()
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("model.safetensors", "model.safetensors [bbbbbbbbbb]"),
+        ("model", "model.safetensors [bbbbbbbbbb]"),
+        ("anime/model.safetensors", "anime/model.safetensors [aaaaaaaaaa]"),
+        ("anime_model", "anime/model.safetensors [aaaaaaaaaa]"),
+        ("bbbbbbbbbb", "model.safetensors [bbbbbbbbbb]"),
+        ("a" * 64, "anime/model.safetensors [aaaaaaaaaa]"),
+    ],
+)
+async def test_of_files_with_one_name_in_two_folders_the_right_one_is_chosen(
+    webui: WebUi, connect: Connect, name: str, title: str
+) -> None:
+    webui.models = [V15] + [
+        {
+            "title": f"{path} [{letter * 10}]",
+            "model_name": path.removesuffix(".safetensors").replace("/", "_"),
+            "filename": f"/models/Stable-diffusion/{path}",
+            "hash": letter * 10,
+            "sha256": letter * 64,
+        }
+        for path, letter in (("anime/model.safetensors", "a"), ("model.safetensors", "b"))
+    ]
+    webui.info = {"sd_model_name": "model"}
+    await connect(dynamic_model=True).run(job(model=name))
+    assert title == webui.loaded
 
 
 async def test_the_request_says_what_the_runtime_would_otherwise_get_wrong(webui: WebUi, connect: Connect) -> None:

@@ -12,7 +12,12 @@ from tests.contract.agent_sdwebui.webuis import PNG, V15, XL, Connect, WebUi, im
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import FailedForNowError, RuntimeLostError
+from darkroom_agent.faults import (
+    FailedForNowError,
+    RuntimeBusyError,
+    RuntimeHungError,
+    RuntimeLostError,
+)
 from darkroom_agent.flags import cancel
 from darkroom_agent.runtimes import Previewing, RuntimeConfig, load
 from darkroom_agent.runtimes.sdwebui import SdWebUi
@@ -47,6 +52,13 @@ async def test_the_images_of_a_batch_get_the_names_that_the_webui_insists_on(
     await connect().run(job(type=TaskType.EXTRA_BATCH_IMAGES, content=content))
     assert ["", "b.png"] == [named["name"] for named in webui.body("extra-batch-images")["imageList"]]
     assert {"data": PNG} == content["imageList"][0]  # the task's own content is left alone
+
+
+async def test_a_batch_that_comes_back_in_part_was_interrupted(webui: WebUi, connect: Connect) -> None:
+    webui.fault = (200, {"html_info": "", "images": [image("one")]})
+    content = {"imageList": [{"data": PNG, "name": "a"}, {"data": PNG, "name": "b"}]}
+    with pytest.raises(TaskInterruptedError, match="made 1 of 2 images"):
+        await connect().run(job(type=TaskType.EXTRA_BATCH_IMAGES, content=content))
 
 
 @pytest.mark.parametrize("type_", [TaskType.EXTRA_SINGLE_IMAGE, TaskType.EXTRA_BATCH_IMAGES])
@@ -113,6 +125,30 @@ async def test_no_compression_is_asked_for(webui: WebUi, connect: Connect) -> No
             500,
             {"error": "E", "detail": "", "errors": 'Traceback (most recent call last):\n  File "/a/b.py"\nE: no'},
             (TaskFailedError, "runtime_error", "E: no"),
+        ),
+        (
+            500,
+            {
+                "error": "RuntimeError",
+                "detail": "",
+                "errors": "DefaultCPUAllocator: can't allocate memory",
+            },
+            (TaskInterruptedError, "out_of_memory", "can't allocate memory"),
+        ),
+        (
+            500,
+            {"error": "RuntimeError", "detail": "", "errors": "CUDA error: device-side assert triggered"},
+            (RuntimeHungError, "gpu_fault", "device-side assert"),
+        ),
+        (
+            500,
+            {"detail": "", "errors": "AttributeError: 'NoneType' object has no attribute 'sd_checkpoint_info'"},
+            (RuntimeHungError, "runtime_hung", "failed to load"),
+        ),
+        (
+            500,
+            {"error": "AttributeError", "detail": "", "errors": "'NoneType' object has no attribute 'shape'"},
+            (TaskFailedError, "runtime_error", "shape"),
         ),
         (404, {"detail": "Not Found"}, (TaskInterruptedError, "runtime_unsuitable", "does not serve")),
         (401, {"detail": "Incorrect username"}, (TaskInterruptedError, "runtime_refused", "password")),
@@ -286,12 +322,33 @@ async def test_a_runtime_is_ready_when_it_lists_models_and_is_idle(webui: WebUi,
     webui.models = [V15]
     webui.job_count, webui.hold = -1, asyncio.Event()  # an agent before us was killed
     for _ in range(3):
-        assert "earlier job" in str(await adapter.ready())
+        with pytest.raises(RuntimeBusyError, match="earlier job"):
+            await adapter.ready()
     assert webui.interrupted.is_set()
     assert 1 == webui.paths().count("extra-single-image")  # others wait behind it, and take threads
     webui.job_count = 0
     webui.hold.set()
     assert await adapter.ready() is None
+
+
+async def test_a_runtime_that_loads_its_first_model_is_not_ready(
+    webui: WebUi, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkroom_agent.runtimes.sdwebui._PROBE", 0.05)
+    adapter, webui.starts = connect(), asyncio.Event()
+    for _ in range(3):
+        assert "its model, which is being loaded" == await adapter.ready()
+    assert 1 == webui.paths().count("reload-checkpoint")
+    webui.starts.set()
+    assert await adapter.ready() is None
+
+
+async def test_a_webui_that_does_not_tell_whether_a_model_is_there_is_believed(
+    webui: WebUi, connect: Connect
+) -> None:
+    webui.registries["sd-modules"] = []  # Forge loads with the first job
+    assert await connect().ready() is None
+    assert "reload-checkpoint" not in webui.paths()
 
 
 async def test_a_state_that_an_upscale_left_behind_is_not_waited_for(webui: WebUi, connect: Connect) -> None:

@@ -49,6 +49,7 @@ class WebUi:
     rest: asyncio.Event | None = None
     breaks: bool = False
     loads: asyncio.Event | None = None
+    starts: asyncio.Event | None = None
     loading: asyncio.Event = field(default_factory=asyncio.Event)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     working: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,6 +84,8 @@ class WebUi:
             self.loaded = body["sd_model_checkpoint"]
         if path == "interrupt":
             self.interrupted.set()
+        if path == "reload-checkpoint" and self.starts is not None:
+            await self.starts.wait()
         answers: dict[str, Any] = {
             "sd-models": self.models,
             "options": {"sd_model_checkpoint": self.loaded},
@@ -93,18 +96,19 @@ class WebUi:
             },
             "interrupt": {},
             "refresh-checkpoints": None,
+            "reload-checkpoint": {},
         }
         answers |= self.registries
         if path in answers:
             return web.json_response(answers[path])
         if request.method == "GET":
             return web.json_response({"detail": "Not Found"}, status=404)
-        return await self.work(request, path)
+        return await self.work(request, path, body)
 
     def state(self) -> dict[str, Any]:
         return {"job_count": self.job_count, "sampling_step": 3}
 
-    async def work(self, request: web.Request, path: str) -> web.StreamResponse:
+    async def work(self, request: web.Request, path: str, body: Any) -> web.StreamResponse:
         self.working.set()
         self.peers.append(request.transport.get_extra_info("peername") if request.transport else None)
         if self.hold is not None:
@@ -120,7 +124,7 @@ class WebUi:
         if path == "extra-single-image":
             return web.json_response({"html_info": "<p>", "image": self.images[0]})
         if path == "extra-batch-images":
-            return web.json_response({"html_info": "<p>", "images": self.images})
+            return web.json_response({"html_info": "<p>", "images": self.images * len(body["imageList"])})
         stem = self.loaded.partition(".safetensors")[0].rpartition("/")[2]
         info = {"all_seeds": [1], "index_of_first_image": 0, "sd_model_name": stem} | self.info
         answer = {"images": self.images, "parameters": self.parameters, "info": json.dumps(info)}

@@ -151,11 +151,17 @@ class FakeRuntime:
     at: float | None = None
     running: bool = False
     read: asyncio.Event | None = None
+    busy: bool = False
+    silent: bool = False
     _stop: Flag = field(default_factory=Flag)
 
     async def ready(self) -> str | None:
         if self.away:
             raise faults.RuntimeLostError("runtime_lost", "gone")
+        if self.busy:
+            raise faults.RuntimeBusyError("runtime_busy", "the end of an earlier job")
+        if self.silent:
+            await asyncio.Event().wait()
         return self.waits_for
 
     async def run(self, job: Job) -> Outputs:
@@ -234,7 +240,7 @@ class Bench:
         self.pace = Pace(self.overrun)
         self.custody = Custody(self.store, self.inbox, self.threads, self.lease, self.heartbeat)
         self.intake = Intake(self.custody, "sdruntime")
-        self.readiness = Readiness(self.runtime, self.health, self.drain, 5)
+        self.readiness = Readiness(self.runtime, self.health, self.drain, 5, self.stall)
         self.runs = Runs(self.readiness, RunLimits(self.whole_run, self.stall), self.drain, self.pace)
         outputs = OutputStore(self.blobs, self.threads)
         self.deliveries = Deliveries(outputs, self.results, self.threads, self.drain, self.readiness)

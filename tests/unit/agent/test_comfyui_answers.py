@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
+from darkroom_agent.faults import RuntimeHungError
 from darkroom_agent.runtimes.comfyui_answers import partial, read_ending, refusal
 from darkroom_agent.runtimes.comfyui_server import Receipt, StoredFile
 
@@ -120,7 +121,8 @@ def test_a_run_that_was_blocked_altogether_says_by_what() -> None:
         (error("x" * 5000), TaskFailedError, "node_failed", "xxx…"),
         (error("no", "torch.OutOfMemoryError"), TaskInterruptedError, "out_of_memory", "node 9"),
         (error("Allocation on device "), TaskInterruptedError, "out_of_memory", "node 9"),
-        (error("CUDA error: an illegal memory access"), TaskInterruptedError, "gpu_fault", "node 9"),
+        (error("DefaultCPUAllocator: can't allocate memory"), TaskInterruptedError, "out_of_memory", "node 9"),
+        (error("CUDA error: an illegal memory access"), RuntimeHungError, "gpu_fault", "node 9"),
         (("execution_interrupted", {"node_id": "9"}), TaskInterruptedError, "interrupted", "interrupted"),
         (("execution_cached", {}), TaskInterruptedError, "runtime_error", "without a reason"),
     ],
@@ -135,6 +137,14 @@ def test_the_last_message_says_how_a_run_failed(
     assert text in str(caught.value)
     assert len(str(caught.value)) <= 300
     assert "secret" not in str(caught.value)
+
+
+def test_a_run_whose_last_word_is_an_error_did_not_end_well_whatever_its_status_says() -> None:
+    outputs = {"9": {"images": [file("a.png")]}}
+    told = entry(outputs, error("Dependency cycle detected"))
+    told["status"]["status_str"] = "success"
+    with pytest.raises(TaskFailedError, match="Dependency cycle"):
+        read_ending(told, GRAPH, {})
 
 
 def test_a_refusal_names_each_node_and_its_fault() -> None:

@@ -9,7 +9,13 @@ from darkroom.errors import TaskFailedError
 from darkroom_agent.inputs import check_file
 from darkroom_agent.links import Place, find_links
 from darkroom_agent.pictures import PictureError
-from darkroom_agent.runtimes.comfyui_graph import INPUTS, build_graph, check_graph, find_files
+from darkroom_agent.runtimes.comfyui_graph import (
+    INPUTS,
+    build_graph,
+    check_graph,
+    encode_inputs,
+    find_files,
+)
 
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + bytes(64)
 
@@ -42,8 +48,17 @@ def test_links_may_lead_to_videos_and_sounds_but_to_nothing_else() -> None:
 
 def test_one_file_for_several_places_is_uploaded_once_and_named_by_its_bytes(png: bytes) -> None:
     places: list[Place] = [("1", "inputs", "image"), ("2", "inputs", "image"), ("3", "inputs", "video")]
-    files = find_files({}, {places[0]: png, places[1]: png, places[2]: MP4})
+    graph = {number: node(image="https://example.com/x") for number in "123"}
+    files = find_files(graph, {places[0]: png, places[1]: png, places[2]: MP4})
     assert [("1.png", tuple(places[:2])), ("2.mp4", (places[2],))] == [(f.name, f.places) for f in files]
+
+
+def test_a_link_of_a_node_that_takes_base64_becomes_that(png: bytes) -> None:
+    place: Place = ("1", "inputs", "image")
+    graph = {"1": node("ETN_LoadImageBase64", image="https://example.com/x")}
+    assert [] == find_files(graph, {place: png})
+    assert {place: base64.b64encode(png).decode()} == encode_inputs(graph, {place: png})
+    assert {} == encode_inputs({"1": node(image="https://example.com/x")}, {place: png})
 
 
 def test_images_that_stand_in_the_graph_become_files_where_a_name_is_wanted(png: bytes) -> None:

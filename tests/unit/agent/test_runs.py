@@ -8,6 +8,7 @@ import pytest
 
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import Task, TaskType
+from darkroom_agent import readiness
 from darkroom_agent import runs as module
 from darkroom_agent.aborts import Abort
 from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError
@@ -105,6 +106,59 @@ async def test_a_run_beyond_its_limit_fails_though_the_runtime_heeds_no_interrup
     assert (True, True) == (bench.health.hung, bench.readiness.lost.is_set())
     await bench.readiness.wait()  # it came to its end after all
     assert not bench.health.hung
+
+
+async def test_an_interrupt_under_way_is_waited_for_lest_it_meets_the_next_job(
+    make_bench: MakeBench, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, answers = make_bench(whole_run=0.05), asyncio.Event()
+    ended = []
+
+    async def interrupt() -> None:
+        bench.runtime._stop.set()  # the run ends at once, the answer comes late
+        await answers.wait()
+        ended.append(True)
+
+    monkeypatch.setattr(bench.runtime, "interrupt", interrupt)
+    monkeypatch.setattr(module, "LAST_INTERRUPT_SECONDS", 5)
+    asyncio.get_running_loop().call_later(0.2, answers.set)
+    with pytest.raises(TaskFailedError):
+        await bench.runs.run(lease_of(bench, make_task), JOB)
+    assert [True] == ended
+
+
+async def test_a_runtime_that_stays_busy_with_what_it_was_told_to_stop_hangs(
+    make_bench: MakeBench, until: Until
+) -> None:
+    bench = make_bench(stall=0.1)
+    bench.runtime.busy = True
+    wait = asyncio.create_task(bench.readiness.wait())
+    await until(lambda: bench.health.waiting_for == "the end of an earlier job")
+    assert not bench.health.hung
+    await until(lambda: bench.health.hung)
+    bench.runtime.busy = False
+    await until(lambda: "its restart" in str(bench.health.waiting_for))
+    bench.runtime.away = True
+    await until(lambda: "an answer" in str(bench.health.waiting_for))
+    bench.runtime.away = False
+    await wait
+    assert not bench.health.hung
+
+
+async def test_a_runtime_that_is_slow_to_answer_has_not_been_started_anew(
+    bench: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "_ASK_TIMEOUT", 0.05)
+    bench.readiness.lose(RuntimeHungError("runtime_hung", "no progress"))
+    bench.runtime.silent = True
+    wait = asyncio.create_task(bench.readiness.wait())
+    await until(lambda: "none within" in str(bench.health.waiting_for))
+    bench.runtime.silent = False
+    await until(lambda: "its restart" in str(bench.health.waiting_for))
+    bench.runtime.away = True
+    await until(lambda: "gone" in str(bench.health.waiting_for))
+    bench.runtime.away = False
+    await wait
 
 
 async def test_a_lost_task_ends_its_run(bench: Any, make_task: MakeTask, until: Until) -> None:

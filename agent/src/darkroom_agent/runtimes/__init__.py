@@ -108,6 +108,7 @@ class Runtime(Protocol):
 
         Raises:
             RuntimeLostError: it does not answer. By this the agent knows that a hung one was started anew.
+            RuntimeBusyError: it works at a job of before, which it was told to stop. For too long, and it hangs.
         """
 
     async def run(self, job: Job) -> Outputs:

@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.errors import TaskInterruptedError
+from darkroom_agent.faults import RuntimeHungError
+
 LONGEST_MESSAGE = 300
 """Characters of a message about one fault."""
 
@@ -12,8 +15,25 @@ CONNECTION: Mapping[str, Mapping[str, str]] = {"POST": {"Connection": "close"}}
 job that is sent over it next would be lost. What only reads is asked again by aiohttp itself."""
 
 _LONGEST_TEXT = 1024
-_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\r\n]*")
+_OUT_OF_MEMORY = re.compile(
+    r"out ?of ?memory|allocation on device|can't allocate memory|not enough memory|unable to allocate",
+    re.IGNORECASE,
+)
+_GPU_FAULT = re.compile(r"\b(CUDA|HIP) error\b|\bCUBLAS_STATUS_|\bcuDNN error\b", re.IGNORECASE)
 _PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/](?:[\w.@+-]+[\\/])+([\w.@+-]*)")
+
+
+def machine_fault(text: str, message: str) -> TaskInterruptedError | None:
+    """What a runtime's complaint means where it lies in the machine, not in the task; None elsewhere.
+
+    Without memory another run may go right. A process whose GPU faulted does nothing right any more.
+    """
+    if _OUT_OF_MEMORY.search(text):
+        return TaskInterruptedError("out_of_memory", message)
+    if _GPU_FAULT.search(text):
+        return RuntimeHungError("gpu_fault", message)
+    return None
 
 
 def without_files(value: Any) -> Any:  # noqa: ANN401  JSON is anything

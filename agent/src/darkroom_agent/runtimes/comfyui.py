@@ -20,12 +20,19 @@ from uuid import uuid4
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
-from darkroom_agent.faults import RuntimeHungError, RuntimeLostError, describe
+from darkroom_agent.faults import RuntimeBusyError, RuntimeHungError, RuntimeLostError, describe
 from darkroom_agent.flags import Flag, first_of
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import Job, Outputs, RuntimeConfig
 from darkroom_agent.runtimes.comfyui_answers import Ending, partial, read_ending, refusal
-from darkroom_agent.runtimes.comfyui_graph import FOLDER, INPUTS, build_graph, check_graph, find_files
+from darkroom_agent.runtimes.comfyui_graph import (
+    FOLDER,
+    INPUTS,
+    build_graph,
+    check_graph,
+    encode_inputs,
+    find_files,
+)
 from darkroom_agent.runtimes.comfyui_progress import Follower, NodeTimes, Progress
 from darkroom_agent.runtimes.comfyui_server import ComfyServer, MissingFileError, Queue, SlowAnswerError
 
@@ -79,7 +86,7 @@ class ComfyUi:
             await self._server.look()
             queue = await self._server.queue()
             if queue.pending and not queue.running:
-                return "a worker: prompts wait, and none runs"
+                raise RuntimeBusyError("runtime_busy", "a worker: prompts wait, and none runs")
             ours = [i for i, client in {**queue.running, **queue.pending}.items() if client.startswith(CLIENT)]
             for prompt_id in ours:  # of an agent before us, or one that was given up
                 await self._server.stop(prompt_id)
@@ -87,7 +94,9 @@ class ComfyUi:
             raise
         except TaskInterruptedError as error:
             return f"a good answer ({error})"
-        return "the end of an earlier job" if ours else None
+        if ours:
+            raise RuntimeBusyError("runtime_busy", "the end of an earlier job")
+        return None
 
     async def run(self, job: Job) -> Outputs:
         """See `Runtime.run`."""
@@ -135,7 +144,7 @@ class ComfyUi:
     async def _prepare(self, prompt: _Prompt, job: Job) -> JsonObject:
         """Bring the inputs to the server, and put their names into the graph."""
         folder = f"{FOLDER}/{prompt.id}"
-        names = {}
+        names = encode_inputs(job.content, job.files)
         for file in find_files(job.content, job.files):
             prompt.check()
             name = await self._server.upload(file.name, folder, file.data)

@@ -8,7 +8,7 @@ from typing import Any
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom.models import JsonObject
 from darkroom.workflows import sort_key
-from darkroom_agent.runtimes.answers import LONGEST_MESSAGE, tidy, without_files
+from darkroom_agent.runtimes.answers import LONGEST_MESSAGE, machine_fault, tidy, without_files
 from darkroom_agent.runtimes.comfyui_server import Receipt, StoredFile
 
 LONGEST_LIST = 1000
@@ -16,8 +16,6 @@ LONGEST_LIST = 1000
 
 _TO_EXECUTE = 4  # number, prompt id, graph, extra data, nodes to execute
 _SHOWS = re.compile(r"save|preview|combine", re.IGNORECASE)  # others may end a branch with nothing to show
-_OUT_OF_MEMORY = re.compile(r"out ?of ?memory|allocation on device", re.IGNORECASE)
-_GPU_FAULT = re.compile(r"\b(CUDA|HIP) error\b|\bCUBLAS_STATUS_|\bcuDNN error\b", re.IGNORECASE)
 _FILE_FIELDS = ("filename", "subfolder", "type", "format")
 
 
@@ -65,7 +63,8 @@ def read_ending(entry: JsonObject, graph: JsonObject, blocked: Mapping[str, str]
     """
     status = _object(entry.get("status"))
     messages = [m for m in _list(status.get("messages")) if isinstance(m, list) and len(m) == 2]  # noqa: PLR2004  name, data
-    if status.get("status_str", "success") != "success":
+    failed = bool(messages) and messages[-1][0] == "execution_error"  # told of a node, the run may go on after it
+    if failed or status.get("status_str", "success") != "success":
         raise _fault(messages, graph)
     outputs = _object(entry.get("outputs"))
     listed = _order(outputs)
@@ -121,11 +120,7 @@ def _fault(messages: list[list[Any]], graph: JsonObject) -> TaskFailedError | Ta
     kind = str(data.get("exception_type") or "an exception").rpartition(".")[2]
     where = name_node(data.get("node_id"), graph, data.get("node_type"))
     message = tidy(f"{where}: {text or kind}")
-    if _OUT_OF_MEMORY.search(f"{kind} {text}"):
-        return TaskInterruptedError("out_of_memory", message)
-    if _GPU_FAULT.search(text):
-        return TaskInterruptedError("gpu_fault", message)
-    return TaskFailedError("node_failed", message)
+    return machine_fault(f"{kind} {text}", message) or TaskFailedError("node_failed", message)
 
 
 def _nothing(silent: list[str], blocked: Mapping[str, str], graph: JsonObject) -> TaskFailedError:

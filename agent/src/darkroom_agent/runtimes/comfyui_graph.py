@@ -9,7 +9,7 @@ import filetype
 from darkroom.errors import InvalidRequestError, TaskFailedError
 from darkroom.models import JsonObject
 from darkroom.workflows import check_workflow, is_encoded, names_file
-from darkroom_agent.encodings import decode
+from darkroom_agent.encodings import decode, encode
 from darkroom_agent.inputs import check_file
 from darkroom_agent.links import Place, name_place, replace
 from darkroom_agent.pictures import PictureError
@@ -60,9 +60,10 @@ def find_files(content: JsonObject, linked: Mapping[Place, bytes | bytearray]) -
     Raises:
         TaskFailedError: what stands there encoded is no file that can be used.
     """
+    wanted = {place: data for place, data in linked.items() if not _decodes_itself(content, place)}
     places: dict[int, list[Place]] = {}
     files: dict[int, bytes | bytearray] = {}
-    for place, data in [*linked.items(), *_find_encoded(content)]:
+    for place, data in [*wanted.items(), *_find_encoded(content)]:
         places.setdefault(id(data), []).append(place)  # one link in several places was fetched once
         files[id(data)] = data
     return [
@@ -71,8 +72,13 @@ def find_files(content: JsonObject, linked: Mapping[Place, bytes | bytearray]) -
     ]
 
 
+def encode_inputs(content: JsonObject, linked: Mapping[Place, bytes | bytearray]) -> dict[Place, str]:
+    """What links led to whose nodes take base64 in their places, as that."""
+    return {place: encode(data).decode() for place, data in linked.items() if _decodes_itself(content, place)}
+
+
 def build_graph(content: JsonObject, names: Mapping[Place, str], folder: str) -> JsonObject:
-    """The graph with the files' names in their places, that saves under `folder`.
+    """The graph with the files' names (or the files as base64) in their places, that saves under `folder`.
 
     Saved names are the run's own: a node whose result is cached names the file of an earlier run, which may be
     another task's by now. Of a node goes what ComfyUI knows; a save to the socket becomes one to a file.
@@ -91,10 +97,15 @@ def build_graph(content: JsonObject, names: Mapping[Place, str], folder: str) ->
     return graph
 
 
+def _decodes_itself(content: JsonObject, place: Place) -> bool:
+    """Whether the node there takes files as base64."""
+    return _DECODES_ITSELF in content[str(place[0])]["class_type"].lower()
+
+
 def _find_encoded(content: JsonObject) -> Iterator[tuple[Place, bytes]]:
     for node_id, node in content.items():
         class_type = node["class_type"]
-        if _DECODES_ITSELF in class_type.lower():
+        if _decodes_itself(content, (node_id,)):
             continue
         for field, value in node["inputs"].items():
             if isinstance(value, str) and names_file(class_type, field) and is_encoded(value):

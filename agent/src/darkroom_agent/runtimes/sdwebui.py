@@ -27,7 +27,7 @@ from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedErro
 from darkroom.models import JsonObject
 from darkroom.tasks import TaskType
 from darkroom_agent.encodings import decode
-from darkroom_agent.faults import GivenUpError, RuntimeHungError, RuntimeLostError, describe
+from darkroom_agent.faults import GivenUpError, RuntimeBusyError, RuntimeHungError, RuntimeLostError, describe
 from darkroom_agent.flags import Flag, cancel, unless
 from darkroom_agent.links import replace as put_in
 from darkroom_agent.logs import EventLog
@@ -54,7 +54,7 @@ _QUICK = 10.0
 """Seconds for what the WebUI answers beside its work."""
 
 _PROBE = 2.0
-"""Seconds that `ready` waits for the turn of the smallest job."""
+"""Seconds that `ready` waits for what is answered once the WebUI can work."""
 
 _SMALLEST_JOB = {
     "image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==",
@@ -79,12 +79,12 @@ class SdWebUi:
         self._session: aiohttp.ClientSession | None = None
         self._interrupted = Flag()
         self._share: float | None = None  # how far our job is; None where none was sent
-        self._probe: asyncio.Task[None] | None = None
+        self._probes: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._names: dict[str, Checkpoint] = {}
         self._loaded: Checkpoint | None = None  # as far as we know
 
     async def ready(self) -> str | None:
-        """See `Runtime.ready`. An open port is not enough: the WebUI must list models and be idle."""
+        """See `Runtime.ready`. An open port is not enough: there must be models, one loaded, and no job."""
         self._forget()
         try:
             if not await self._list_models():
@@ -93,8 +93,10 @@ class SdWebUi:
             if await self._ask_progress() is not None:
                 await self.interrupt()  # of an agent before us, or one that was given up
                 if not await self._is_free():
-                    return "the end of an earlier job"
+                    raise RuntimeBusyError("runtime_busy", "the end of an earlier job")
             self._is_forge = await self._ask("sd-modules") is not None  # AUTOMATIC1111 has no such path
+            if not self._is_forge and not await self._has_loaded():
+                return "its model, which is being loaded"
         except RuntimeLostError:
             raise
         except ExecutionError as error:
@@ -115,7 +117,12 @@ class SdWebUi:
         self._check_interrupted()
         expected = checkpoint or self._loaded
         answer = await self._send(job, request)
-        generated = read_outputs(job.type, answer, scripted=bool(job.content.get("script_name")))
+        generated = read_outputs(
+            job.type,
+            answer,
+            scripted=bool(job.content.get("script_name")),
+            inputs=len(request.get("imageList") or ()),
+        )
         self._check_model(expected, generated.model, needed=checkpoint is not None)
         if generates and self._is_forge:
             await asyncio.to_thread(check_black, generated.outputs.images, request)
@@ -150,8 +157,7 @@ class SdWebUi:
 
     async def close(self) -> None:
         """See `Runtime.close`."""
-        if self._probe is not None:
-            await cancel(self._probe)
+        await cancel(*self._probes.values())
         if self._session is not None:
             await self._session.close()
 
@@ -179,18 +185,30 @@ class SdWebUi:
         return answer if isinstance(answer, dict) else {}
 
     async def _is_free(self) -> bool:
-        """Whether a job gets its turn. One is sent at a time: those that wait would use up the WebUI's threads."""
-        if self._probe is None:
-            self._probe = asyncio.create_task(self._send_probe(), name="wait for the webui's lock")
-        await asyncio.wait({self._probe}, timeout=_PROBE)
-        if not self._probe.done():
-            return False
-        probe, self._probe = self._probe, None
-        probe.result()
-        return await self._ask_progress() is None
+        """Whether a job gets its turn."""
+        answered = await self._probe(_PATHS[TaskType.EXTRA_SINGLE_IMAGE], _SMALLEST_JOB)
+        return answered and await self._ask_progress() is None
 
-    async def _send_probe(self) -> None:
-        await self._call("POST", _PATHS[TaskType.EXTRA_SINGLE_IMAGE], _SMALLEST_JOB)
+    async def _has_loaded(self) -> bool:
+        """Whether the model is there that AUTOMATIC1111 comes up with: only what wants it has to wait."""
+        try:
+            return await self._probe("reload-checkpoint", None)
+        except RuntimeLostError:
+            raise
+        except ExecutionError:  # it has none, or another WebUI no such path
+            return True
+
+    async def _probe(self, path: str, body: object) -> bool:
+        """Whether a request is answered soon. One is sent at a time: they would use up the WebUI's threads."""
+        if path not in self._probes:
+            self._probes[path] = asyncio.create_task(self._call("POST", path, body), name=f"wait for {path}")
+        probe = self._probes[path]
+        await asyncio.wait({probe}, timeout=_PROBE)
+        if not probe.done():
+            return False
+        del self._probes[path]
+        probe.result()
+        return True
 
     async def _ask_progress(self) -> float | None:
         """How far the WebUI is with whatever it does; None where it is idle."""
@@ -209,13 +227,17 @@ class SdWebUi:
         if known is not None and self._loaded is not None and known.filename == self._loaded.filename:
             return known
         checkpoint = await self._look_up(wanted)
-        current = str((await self._call("GET", "options", seconds=_QUICK)).get("sd_model_checkpoint") or "")
-        loaded = find(await self._list_models(), current)
+        loaded = await self._current()
         self._check_allowed(checkpoint, wanted, loaded)
-        if loaded is None or loaded.filename != checkpoint.filename:
+        if not _is_same(loaded, checkpoint):
             await self._load(checkpoint)
         self._loaded = self._names[wanted] = checkpoint
         return checkpoint
+
+    async def _current(self) -> Checkpoint | None:
+        """The checkpoint that the options name."""
+        current = str((await self._call("GET", "options", seconds=_QUICK)).get("sd_model_checkpoint") or "")
+        return find(await self._list_models(), current)
 
     async def _look_up(self, name: str) -> Checkpoint:
         checkpoint = find(await self._list_models(), name)
@@ -232,7 +254,7 @@ class SdWebUi:
         if self._config.dynamic_model:
             return
         own = self._config.model
-        is_own = find([checkpoint], own) is not None if own is not None else loaded == checkpoint
+        is_own = find([checkpoint], own) is not None if own is not None else _is_same(loaded, checkpoint)
         if not is_own:
             only = own or (loaded.title if loaded else "none")
             message = f"the model {asked!r} is not served here: this runtime serves {only!r} only"
@@ -254,6 +276,10 @@ class SdWebUi:
             raise RuntimeHungError("runtime_hung", message) from error
         except TaskFailedError as error:
             raise TaskFailedError("model_load_failed", f"{checkpoint.title}: {error}") from error
+        if not _is_same(
+            await self._current(), checkpoint
+        ):  # so AUTOMATIC1111 answers 200 to what it could not load
+            raise TaskFailedError("model_load_failed", f"{checkpoint.title}: the runtime could not load it")
 
     def _check_model(self, expected: Checkpoint | None, used: str | None, *, needed: bool) -> None:
         if expected is None or used is None or used in {expected.stem, expected.model_name}:
@@ -329,3 +355,8 @@ class SdWebUi:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=_QUICK)
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
         return self._session
+
+
+def _is_same(one: Checkpoint | None, other: Checkpoint) -> bool:
+    """Whether it is the same file: its title changes when it is first loaded."""
+    return one is not None and one.filename == other.filename

@@ -11,13 +11,16 @@ from pydantic_core import from_json, to_json
 from darkroom.errors import ExecutionError, TaskFailedError, TaskInterruptedError
 from darkroom.tasks import TaskType
 from darkroom_agent.encodings import decode
-from darkroom_agent.faults import FailedForNowError, RuntimeLostError
+from darkroom_agent.faults import FailedForNowError, RuntimeHungError, RuntimeLostError
 from darkroom_agent.runtimes import Outputs
-from darkroom_agent.runtimes.answers import tidy, without_files
+from darkroom_agent.runtimes.answers import machine_fault, tidy, without_files
 
 _CLIENT_FAULTS = frozenset({400, 404, 413, 422})
 _GATEWAY_FAULTS = frozenset({502, 503, 504})
 _UNAUTHORIZED = frozenset({401, 403})
+_NO_MODEL = (
+    "'NoneType' object has no attribute 'sd_checkpoint_info'"  # a failed load left it so; only a restart helps
+)
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,14 @@ class Generated:
     info: dict[str, Any] = field(default_factory=dict)
 
 
-def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = False) -> Generated:
-    """Read a 200 answer. `scripted` where a script (X/Y/Z plot …) decides how many images there are.
+def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = False, inputs: int = 0) -> Generated:
+    """Read a 200 answer.
+
+    Args:
+        type_: what was asked for.
+        answer: the answer.
+        scripted: whether a script (X/Y/Z plot …) decides how many images there are.
+        inputs: how many images a batch of upscales was given.
 
     Raises:
         TaskInterruptedError: images are missing, as from an interrupted job.
@@ -44,6 +53,8 @@ def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = Fa
         images = [answer.get("image")]
     elif type_ is TaskType.EXTRA_BATCH_IMAGES:
         images = list(answer.get("images") or [])
+        if len(images) < inputs:  # interrupted, it answers 200 with what it has
+            raise TaskInterruptedError("incomplete", f"the runtime made {len(images)} of {inputs} images")
     else:
         info = _info(answer)
         images = _own_images(answer, info, scripted=scripted)
@@ -62,7 +73,7 @@ def read_outputs(type_: TaskType, answer: dict[str, Any], *, scripted: bool = Fa
 def _caption(answer: dict[str, Any]) -> str:
     """The words for an image. What went wrong in between is written among them, and nowhere else."""
     caption = answer.get("caption")
-    if not isinstance(caption, str) or not caption.strip():
+    if not isinstance(caption, str):
         raise TaskInterruptedError("incomplete", "the runtime answered without a caption")
     if "<error>" in caption:
         raise FailedForNowError("interrogation_failed", "the runtime could not find words for the image")
@@ -112,8 +123,11 @@ def read_fault(status: int, body: bytes) -> ExecutionError:
 
 
 def _read_complaint(status: int, error: object, message: str) -> ExecutionError:
-    if "outofmemory" in message.replace(" ", "").lower():
-        return TaskInterruptedError("out_of_memory", message)
+    fault = machine_fault(message, message)
+    if fault is not None:
+        return fault
+    if _NO_MODEL in message:
+        return RuntimeHungError("runtime_hung", "the runtime has no model: it failed to load one")
     if error == "NansException":
         return FailedForNowError("nan_image", message)
     return TaskFailedError("invalid_content" if status in _CLIENT_FAULTS else "runtime_error", message)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -22,11 +22,13 @@ class Checkpoint:
     title: str
     model_name: str
     filename: str
+    hash: str = ""
+    sha256: str = ""
 
     @classmethod
     def read(cls, entry: dict[str, Any]) -> Self:
         """Read an entry; what is missing is empty."""
-        return cls(*(str(entry.get(field) or "") for field in ("title", "model_name", "filename")))
+        return cls(*(str(entry.get(field.name) or "") for field in fields(cls)))
 
     @property
     def stem(self) -> str:
@@ -34,10 +36,19 @@ class Checkpoint:
         return PurePosixPath(self.filename.replace("\\", "/")).stem or self.model_name
 
     @property
-    def names(self) -> frozenset[str]:
-        """Every name that means this checkpoint."""
+    def names(self) -> tuple[str, ...]:
+        """Every name that means this checkpoint; those that others may share come last."""
         file = self.filename.replace("\\", "/")
-        return frozenset({self.title, bare(self.title), self.model_name, file, PurePosixPath(file).name, self.stem})
+        return (
+            self.title,
+            bare(self.title),
+            self.model_name,
+            file,
+            self.hash,
+            self.sha256,
+            PurePosixPath(file).name,
+            self.stem,
+        )
 
 
 def bare(title: str) -> str:
@@ -46,10 +57,13 @@ def bare(title: str) -> str:
 
 
 def find(checkpoints: Iterable[Checkpoint], name: str) -> Checkpoint | None:
-    """The checkpoint of that name; an exact title wins over the other names."""
+    """The checkpoint of that name. Where several have it, for one of them it is the better name."""
     known = list(checkpoints)
-    exact = next((c for c in known if c.title == name), None)
-    return exact or next((c for c in known if name in c.names or bare(name) in c.names), None)
+    for wanted in (name, bare(name)):
+        found = [checkpoint for checkpoint in known if wanted in checkpoint.names]
+        if found:
+            return min(found, key=lambda checkpoint: checkpoint.names.index(wanted))
+    return None
 
 
 def missing(name: str, checkpoints: Iterable[Checkpoint]) -> TaskFailedError:
