@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from aiohttp import web
@@ -84,6 +85,22 @@ async def test_without_a_notice_nothing_happens(drain: Drain, metadata: Metadata
 async def test_an_interruption_ends_the_grace_before_the_instance_goes(drain: Drain, metadata: Metadata) -> None:
     metadata.notices[ACTION] = action(120)
     assert 100 < await drained(drain) <= 110
+
+
+@pytest.mark.parametrize("notice", ["{}", "[]", "terminate", '{"time": "2026-01-31T12:00:00"}'])
+async def test_a_notice_that_does_not_say_when_starts_the_drain_all_the_same(
+    drain: Drain, metadata: Metadata, notice: str
+) -> None:
+    metadata.notices[ACTION] = notice
+    assert await drained(drain) > 3500
+
+
+async def test_a_service_that_cannot_be_reached_is_told_of_once() -> None:
+    watch = asyncio.create_task(Interruptions("http://127.0.0.1:1", Drain(1), 0.01).watch(), name="watch")
+    with patch("darkroom_agent.interruptions.log.warning") as told:
+        await asyncio.sleep(0.2)
+    watch.cancel()
+    assert ["metadata_unavailable"] == [call.args[0] for call in told.call_args_list]
 
 
 async def test_a_recommendation_starts_the_drain_and_an_interruption_shortens_it(

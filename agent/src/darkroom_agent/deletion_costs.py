@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from darkroom_agent.faults import describe
+from darkroom_agent.faults import backoff, describe
 from darkroom_agent.logs import EventLog
 
 log = EventLog(__name__)
@@ -22,6 +22,7 @@ IDLE, BUSY = 0, 100
 EVERY = 5.0
 """Seconds between looks. Each change costs the API server a write, so short pauses between tasks are not told."""
 
+_LONGEST = 300.0  # seconds between tries: it may be that the service account may not do it, and never will
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -41,16 +42,18 @@ class DeletionCosts:
     async def publish(self) -> None:
         """Publish changes until cancelled. What goes wrong is tried again: it decides about nothing here."""
         told: int | None = None
+        failures = 0
         async with aiohttp.ClientSession(trust_env=False, timeout=_TIMEOUT) as session:
             while True:
                 cost = BUSY if self._is_busy() else IDLE
                 if cost != told:
                     try:
                         await self._patch(session, cost)
-                        told = cost
+                        told, failures = cost, 0
                     except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                        failures += 1
                         log.warning("deletion_cost_untold", error=describe(error))
-                await asyncio.sleep(self._every)
+                await asyncio.sleep(backoff(failures, self._every, _LONGEST) if failures else self._every)
 
     async def _patch(self, session: aiohttp.ClientSession, cost: int) -> None:
         namespace, token = (self._read(name) for name in ("namespace", "token"))  # a token is renewed in its file

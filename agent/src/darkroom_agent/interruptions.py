@@ -39,13 +39,17 @@ class Interruptions:
 
     async def watch(self) -> None:
         """Look for notices until one of an interruption came. A service that does not answer is asked again."""
+        is_told = False
         async with aiohttp.ClientSession(trust_env=False, timeout=_TIMEOUT) as session:
             while True:
                 try:
                     if await self._look(session):
                         return
-                except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                    log.debug("metadata_unavailable", error=describe(error))
+                    is_told = False
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    if not is_told:  # once: the hop limit may keep it away for good
+                        log.warning("metadata_unavailable", error=describe(error))
+                    is_told = True
                 await asyncio.sleep(self._every)
 
     async def _look(self, session: aiohttp.ClientSession) -> bool:
@@ -71,7 +75,14 @@ class Interruptions:
             return await answer.text() if answer.status == _OK else None
 
 
-def _seconds_until(action: str) -> float:
-    """Seconds until what `{"action": "terminate", "time": "2017-09-18T08:22:00Z"}` announces, less a reserve."""
-    at = datetime.fromisoformat(json.loads(action)["time"])
-    return max((at - datetime.now(UTC)).total_seconds() - RESERVE, 0)
+def _seconds_until(action: str) -> float | None:
+    """Seconds until what `{"action": "terminate", "time": "2017-09-18T08:22:00Z"}` announces, less a reserve.
+
+    None where the notice does not say.
+    """
+    try:
+        at = datetime.fromisoformat(json.loads(action)["time"])
+        return max((at - datetime.now(UTC)).total_seconds() - RESERVE, 0)
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("notice_unreadable", error=describe(error))
+        return None

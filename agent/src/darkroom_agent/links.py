@@ -40,8 +40,10 @@ def name_place(path: Place) -> str:
 
 
 def is_link(text: str) -> bool:
-    """True where the whole text is a URL of a scheme that we fetch."""
+    """True where the whole text is a URL of a scheme that we fetch. Keys in S3 may hold spaces."""
     scheme, separator, rest = text.strip().partition("://")
+    if scheme.lower() == "s3":
+        rest = rest.replace(" ", "")
     return bool(separator) and scheme.lower() in SCHEMES and bool(rest) and not any(c.isspace() for c in rest)
 
 

@@ -34,6 +34,8 @@ def test_links_are_found_at_any_depth_and_words_are_left_alone() -> None:
         ("HTTPS://EXAMPLE.COM/x", True),
         (" https://example.com/x\n", True),
         ("s3://bucket/key", True),
+        ("s3://bucket/my key.png", True),
+        ("s3://bucket/key\nand more", False),
         ("https://", False),
         ("https:/example.com", False),
         ("ftp://example.com/x", False),
