@@ -73,7 +73,7 @@ load: setup  ## two hundred pipelines at once
 soak: setup  ## a thousand tasks while agents are killed and AWS fails (seeds are printed; SEED=… replays)
 	python -m tests.e2e.soak $(if $(SEED),--seed $(SEED))
 
-bench: setup  ## how busy the agent keeps its GPU, beside a serial one (six minutes; writes docs/performance.md)
+bench: setup  ## how busy the agent keeps its GPU, beside a serial one (eight minutes; writes docs/performance.md)
 	python bench/agent/bench.py --docs
 
 reference: setup  ## write the API's reference (docs/openapi.json, and what the API serves) from routes and models

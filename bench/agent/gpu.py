@@ -43,6 +43,7 @@ class Gpu:
         ).encode()
         self._lock = asyncio.Lock()
         self._busy: list[tuple[float, float]] = []
+        self._since: float | None = None
 
     def app(self) -> web.Application:
         """The server."""
@@ -51,11 +52,11 @@ class Gpu:
         for path, body in {
             "sd-models": [model],
             "options": {"sd_model_checkpoint": MODEL},
-            "progress": {"progress": 0, "state": {"job_count": 0}},
         }.items():
             app.router.add_get(f"/sdapi/v1/{path}", self._constant(body))
         for path in ("txt2img", "img2img"):
             app.router.add_post(f"/sdapi/v1/{path}", self._run)
+        app.router.add_get("/sdapi/v1/progress", self._progress)
         app.router.add_get("/busy", self._tell)
         return app
 
@@ -69,10 +70,17 @@ class Gpu:
     async def _run(self, request: web.Request) -> web.Response:
         await request.read()
         async with self._lock:
-            start = time.monotonic()
+            self._since = time.monotonic()
             await asyncio.sleep(self._seconds)
-            self._busy.append((start, time.monotonic()))
+            self._busy.append((self._since, time.monotonic()))
+            self._since = None
         return web.Response(body=self._answer, content_type="application/json")
+
+    async def _progress(self, _: web.Request) -> web.Response:
+        share = 0.0 if self._since is None else (time.monotonic() - self._since) / self._seconds
+        return web.json_response(
+            {"progress": min(share, 0.99), "state": {"job_count": int(self._since is not None)}}
+        )
 
     async def _tell(self, _: web.Request) -> web.Response:
         return web.json_response(self._busy)
