@@ -17,8 +17,8 @@ async def a_user(*, agents: bool) -> AsyncIterator[User]:
     """The user of a cloud of their own."""
     logs: list[tuple[str, str]] = []
     parameters = {"RateLimit": "1000", "BurstLimit": "1000"}
-    runtimes = {"comfy": "comfyui"} if agents else {}
-    plan = Plan(ROOT / "sam" / "template.yaml", parameters=parameters, runtimes=runtimes, agents=agents)
+    template = ROOT / "sam" / "template.yaml"
+    plan = Plan(template, parameters=parameters, runtimes={"comfy": "comfyui"}, agents=agents)
     async with (
         run_cloud(plan, lambda part, line: logs.append((part, line))) as cloud,
         aiohttp.ClientSession() as session,

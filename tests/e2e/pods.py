@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from tests.e2e.faults import Gate, Hold, ToldRuntime, png
+from tests.e2e.faults import Gate, Hold, SlowComfyUi, ToldRuntime, png
 from tests.e2e.users import User, eventually
 
 from darkroom.models import JsonObject
@@ -31,16 +31,22 @@ class Pods:
         """A runtime that does as it is told."""
         return await self._stack.enter_async_context(ToldRuntime())
 
+    async def comfyui(self) -> SlowComfyUi:
+        """A ComfyUI that takes its time."""
+        return await self._stack.enter_async_context(SlowComfyUi())
+
     async def gate(self) -> Gate:
         """A gate before AWS."""
         return await self._stack.enter_async_context(Gate(self._user.cloud.stack.endpoint_url))
 
-    async def agent(self, runtime: ToldRuntime, gate: Gate | None = None, **settings: Any) -> Process:
-        """Start an agent; `settings` are variables without their prefix."""
+    async def agent(
+        self, runtime: ToldRuntime | SlowComfyUi, gate: Gate | None = None, name: str = "sdruntime", **settings: Any
+    ) -> Process:
+        """Start an agent of the runtime that is registered by the name; `settings` are variables without prefix."""
         usual = {"lease_seconds": LEASE, "heartbeat_seconds": 0.3, "drain_seconds": 20}
         changes = usual | settings | {"runtime_url": runtime.server.url}
         environment = {f"DARKROOM_{name.upper()}": str(value) for name, value in changes.items()}
-        environment = self._user.agent_environment | environment
+        environment = self._user.agent_environment(name) | environment
         if gate is not None:
             environment["AWS_ENDPOINT_URL"] = gate.url
         program = Program("agent", "darkroom_agent", environment=environment, grace=1)
@@ -86,16 +92,20 @@ async def ends_once(owner: User, id_: str, status: str = "succeeded") -> JsonObj
     return task
 
 
-async def queue_is_empty(owner: User) -> None:
-    """No message is left, visible or not."""
-    url = owner.registered()["agent"]["DARKROOM_QUEUE_URL"]
+async def queue_is_empty(owner: User, name: str = "sdruntime") -> None:
+    """No message of a runtime's tasks is left, visible or not."""
+    await queue_holds(owner, owner.registered(name)["queue_url"], 0)
+
+
+async def queue_holds(owner: User, url: str, wanted: int) -> None:
+    """There come to be so many messages, visible or not."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 
     async def look() -> bool | None:
         counts = owner.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
-        return None if any(int(count) for count in counts["Attributes"].values()) else True
+        return sum(map(int, counts["Attributes"].values())) == wanted or None
 
-    await eventually(look, "an empty queue")
+    await eventually(look, f"a queue of {wanted} messages")
 
 
 PHASES: Mapping[str, Any] = {
@@ -112,6 +122,13 @@ PHASES: Mapping[str, Any] = {
 }
 
 
+def put_input(owner: User) -> str:
+    """A link to a picture that tasks may begin with."""
+    bucket = owner.cloud.stack.outputs["OutputS3Bucket"]
+    owner.client("s3").put_object(Bucket=bucket, Key="inputs/chaos.png", Body=png())
+    return f"s3://{bucket}/inputs/chaos.png"
+
+
 async def submit_and_reach(
     owner: User, pods: Pods, id_: str, phase: str, **settings: Any
 ) -> tuple[Any, Hold | None, ToldRuntime]:
@@ -123,13 +140,24 @@ async def submit_and_reach(
     agent = await pods.agent(runtime, gate, **settings)
     content: dict[str, Any] = {"prompt": id_}
     if phase == "downloading":
-        bucket = owner.cloud.stack.outputs["OutputS3Bucket"]
-        owner.client("s3").put_object(Bucket=bucket, Key="inputs/chaos.png", Body=png())
-        await owner.submit(id_, "image-to-image", init_images=[f"s3://{bucket}/inputs/chaos.png"], **content)
+        await owner.submit(id_, "image-to-image", init_images=[put_input(owner)], **content)
     else:
         await owner.submit(id_, **content)
     await asyncio.wait_for((hold.reached if hold else runtime.running).wait(), 20)
     return agent, hold, runtime
+
+
+async def submit_and_read(
+    owner: User, pods: Pods, id_: str, **settings: Any
+) -> tuple[Process, ToldRuntime, list[str]]:
+    """Two tasks: their agent reads what came of the first while its runtime works on the second."""
+    runtime, ids = await pods.runtime(), [f"{id_}-read", f"{id_}-running"]
+    runtime.behaviours += ["dawdle", "wait"]
+    agent = await pods.agent(runtime, **settings)
+    for task, reached in zip(ids, [runtime.answering, runtime.running], strict=True):
+        await owner.submit(task, prompt=task)
+        await asyncio.wait_for(reached.wait(), 20)
+    return agent, runtime, ids
 
 
 async def asks_for_restart(port: int) -> str | None:

@@ -5,7 +5,7 @@ import io
 import json
 import time
 from collections.abc import Awaitable, Callable
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,7 @@ class User:
         self.logs = logs
         self._session = session
         self.client = cache(cloud.stack.client)  # to make one takes longer than a call
+        self.agent_environment = cache(self._agent_environment)
         self.listeners = Listeners(cloud.stack)
 
     async def call(
@@ -103,10 +104,9 @@ class User:
         entry: JsonObject = json.loads(self.client("ssm").get_parameter(Name=path)["Parameter"]["Value"])
         return entry
 
-    @cached_property
-    def agent_environment(self) -> dict[str, str]:
-        """What an agent of the template's own runtime sees, which is at no address yet."""
-        return agent_environment(self.cloud.stack, Runtime.model_validate(self.registered()), "")
+    def _agent_environment(self, name: str = "sdruntime") -> dict[str, str]:
+        """What an agent of a runtime sees, which is at no address yet."""
+        return agent_environment(self.cloud.stack, Runtime.model_validate(self.registered(name)), "")
 
     @property
     def key_id(self) -> str:
