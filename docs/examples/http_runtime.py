@@ -16,7 +16,9 @@ routes = web.RouteTableDef()
 @routes.get("/ready")
 async def ready(_: web.Request) -> web.Response:
     """Say 200 when the next task may begin: nothing is left to load, and nothing runs."""
-    return web.json_response({"waiting_for": "the last task"}, status=503) if gpu.locked() else web.json_response({})
+    if gpu.locked():
+        return web.json_response({"waiting_for": "the last task"}, status=503)
+    return web.json_response({})
 
 
 @routes.post("/run")

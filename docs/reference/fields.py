@@ -108,7 +108,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     },
     "OutputOptions": {
         "format": "What images are converted to; they stay as they are where it is absent.",
-        "quality": "For JPEG and WebP.",
+        "quality": "Of JPEG and WebP; where it is absent, 90, and what has the format already stays as it is.",
         "strip_metadata": "Removes prompt and settings from the images.",
     },
     "TaskSummary": _TASK,

@@ -22,7 +22,7 @@ _MIMES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _USER_COMMENT, _EXIF_FOLDER = 0x9286, 0x8769
 _UNICODE = b"UNICODE\0"
 _HEAD = 8192
-_DEFAULT_QUALITY: int = OutputOptions.model_fields["quality"].default
+_QUALITY = 90
 _LONGEST_JPEG_EXIF = 65_533  # two bytes tell its length, and count themselves (ITU T.81, B.2.4.6)
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
 _GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16"})
@@ -75,15 +75,9 @@ def convert(data: bytes, options: OutputOptions) -> tuple[bytes, list[str]]:
     return data, faults
 
 
-def _needs_encoding(mime: str, format_: str, quality: int) -> bool:
-    """Whether a file is not yet what was asked for.
-
-    One of the right format is encoded again for a quality other than the default only: whether the default itself
-    was asked for is not known of a task that was read from the table, and each encoding costs some of the image.
-    """
-    if mime != _MIMES[format_]:
-        return True
-    return format_ != "png" and quality != _DEFAULT_QUALITY
+def _needs_encoding(mime: str, format_: str, quality: int | None) -> bool:
+    """Whether a file is not yet what was asked for: each encoding costs some of the image."""
+    return mime != _MIMES[format_] or (format_ != "png" and quality is not None)
 
 
 class _UnconvertibleError(Exception):
@@ -107,6 +101,7 @@ def _encode(data: bytes, options: OutputOptions) -> tuple[bytes, list[str]]:
             raise _UnconvertibleError("it is animated")
         if image.width * image.height > MAX_PIXELS:
             raise _UnconvertibleError(f"it has more than {MAX_PIXELS} pixels")
+        quality = options.quality or _QUALITY
         texts = {} if options.strip_metadata else _texts(image)
         out = io.BytesIO()
         match options.format:
@@ -115,13 +110,13 @@ def _encode(data: bytes, options: OutputOptions) -> tuple[bytes, list[str]]:
                 made.save(out, "PNG", pnginfo=_chunks(texts), icc_profile=_profile(image, made))
             case "webp":
                 made, exif = _coloured(image), _exif(image, texts)
-                made.save(out, "WEBP", quality=options.quality, exif=exif, icc_profile=_profile(image, made))
+                made.save(out, "WEBP", quality=quality, exif=exif, icc_profile=_profile(image, made))
             case _:
                 made, exif = _flat(_coloured(image)), _exif(image, texts)
                 if len(exif) > _LONGEST_JPEG_EXIF:
                     exif = b""
                     faults.append("lost its texts: they are too long for JPEG")
-                made.save(out, "JPEG", quality=options.quality, exif=exif, icc_profile=_profile(image, made))
+                made.save(out, "JPEG", quality=quality, exif=exif, icc_profile=_profile(image, made))
     return out.getvalue(), faults
 
 

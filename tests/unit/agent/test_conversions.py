@@ -64,6 +64,7 @@ def test_an_image_that_is_of_the_format_already_is_not_touched() -> None:
 def test_an_image_of_the_format_is_encoded_again_for_another_quality(format_: str) -> None:
     data = picture(format_.upper(), quality=95)
     smaller, faults = convert(data, OutputOptions(format=format_, quality=20))
+    assert data != convert(data, OutputOptions(format=format_, quality=90))[0]
     image = opened(smaller)
     assert (format_.upper(), []) == (image.format, faults)
     assert len(smaller) < len(data) * 0.6
