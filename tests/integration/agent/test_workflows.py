@@ -107,7 +107,7 @@ def test_a_comfyui_killed_in_mid_run_and_back_finishes_the_task(
 ) -> None:
     comfyui, url = start_runtime(kind="comfyui")
     start_agent(url, runtime_type="comfyui")
-    task = submit(cloud, make_task, sample(25))
+    task = submit(cloud, make_task, sample(60))
     until(lambda: cloud.state(task).progress, "progress in the table")
     comfyui.stop(signal.SIGKILL)
     until(lambda: cloud.state(task).status is TaskStatus.QUEUED, "the release")
