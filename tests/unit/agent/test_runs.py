@@ -127,6 +127,14 @@ async def test_an_interrupt_under_way_is_waited_for_lest_it_meets_the_next_job(
     assert [True] == ended
 
 
+async def starts_anew(bench: Any, until: Until) -> None:
+    """The runtime is waited for until it has been away."""
+    await until(lambda: "its restart" in str(bench.health.waiting_for))
+    bench.runtime.away = True
+    await until(lambda: "gone" in str(bench.health.waiting_for))
+    bench.runtime.away = False
+
+
 async def test_a_runtime_that_stays_busy_with_what_it_was_told_to_stop_hangs(
     make_bench: MakeBench, until: Until
 ) -> None:
@@ -137,10 +145,7 @@ async def test_a_runtime_that_stays_busy_with_what_it_was_told_to_stop_hangs(
     assert not bench.health.hung
     await until(lambda: bench.health.hung)
     bench.runtime.busy = False
-    await until(lambda: "its restart" in str(bench.health.waiting_for))
-    bench.runtime.away = True
-    await until(lambda: "an answer" in str(bench.health.waiting_for))
-    bench.runtime.away = False
+    await starts_anew(bench, until)
     await wait
     assert not bench.health.hung
 
@@ -154,10 +159,7 @@ async def test_a_runtime_that_is_slow_to_answer_has_not_been_started_anew(
     wait = asyncio.create_task(bench.readiness.wait())
     await until(lambda: "none within" in str(bench.health.waiting_for))
     bench.runtime.silent = False
-    await until(lambda: "its restart" in str(bench.health.waiting_for))
-    bench.runtime.away = True
-    await until(lambda: "gone" in str(bench.health.waiting_for))
-    bench.runtime.away = False
+    await starts_anew(bench, until)
     await wait
 
 
