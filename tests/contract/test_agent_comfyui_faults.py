@@ -414,3 +414,23 @@ async def test_an_output_that_is_gone_has_results_forgotten_and_is_tried_again(c
         await end_of(run)
     assert "output_missing" == caught.value.type
     assert ("free", {"unload_models": True, "free_memory": True}) == comfy.posts[-1]
+
+
+async def test_a_cached_node_of_which_nothing_is_told_is_run_again(comfy: Comfy, start: Start) -> None:
+    run = start()
+    await heard(comfy)
+    comfy.end({}, ["execution_cached", {"nodes": ["9"]}])
+    with pytest.raises(TaskInterruptedError) as caught:
+        await end_of(run)
+    assert "output_missing" == caught.value.type
+    assert ("free", {"unload_models": True, "free_memory": True}) == comfy.posts[-1]
+
+
+async def test_results_of_nodes_that_were_made_by_others_are_not_left_in_the_cache(
+    comfy: Comfy, start: Start
+) -> None:
+    run = start()
+    await heard(comfy)
+    comfy.end({"9.0.0.1": SAVED["9"]})
+    assert (b"one",) == (await end_of(run)).images
+    assert "free" == comfy.posts[-1][0]

@@ -121,8 +121,11 @@ class Runs:
         if hopeless.is_set():
             return DrainedError("drained", "the agent must end before the run would")
         if stalled.is_set():
-            return RuntimeHungError("runtime_hung", f"no progress for {self._limits.stall:g} s")
+            return self._hung()
         return TaskFailedError("timeout", f"the run took longer than {self._limits.whole:g} s")
+
+    def _hung(self) -> RuntimeHungError:
+        return RuntimeHungError("runtime_hung", f"no progress for {self._limits.stall:g} s")
 
     async def _interrupt(self, work: asyncio.Task[Outputs]) -> None:
         """Interrupt until the run has ended: an interrupt that comes before the job has begun is forgotten.
@@ -181,4 +184,5 @@ class Runs:
                 lease.progress = progress
                 self._pace.advance(progress)
         log.error("runtime_stalled", progress=lease.progress)
+        self._readiness.lose(self._hung())  # from here on, though it may yet take a while to end the run
         stalled.set()

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.errors import TaskFailedError, TaskInterruptedError
 from darkroom_agent.faults import RuntimeHungError
-from darkroom_agent.runtimes.comfyui_answers import partial, read_ending, refusal
+from darkroom_agent.runtimes.comfyui_answers import ForgottenOutputsError, partial, read_ending, refusal
 from darkroom_agent.runtimes.comfyui_server import Receipt, StoredFile
 
 GRAPH = {
@@ -21,11 +21,14 @@ def file(name: str, type_: str = "output", **more: Any) -> dict[str, Any]:
 
 
 def entry(
-    outputs: dict[str, Any], *last: tuple[str, dict[str, Any]], wanted: tuple[str, ...] = ()
+    outputs: dict[str, Any],
+    *last: tuple[str, dict[str, Any]],
+    wanted: tuple[str, ...] = (),
+    cached: tuple[str, ...] = ("10", "1"),
 ) -> dict[str, Any]:
     good = not last or last[-1][0] == "execution_success"
-    cached = {"nodes": ["10", "1"], "prompt_id": "P", "timestamp": 1500}
-    messages: list[Any] = [["execution_start", {"timestamp": 1000}], ["execution_cached", cached], *map(list, last)]
+    told = {"nodes": list(cached), "prompt_id": "P", "timestamp": 1500}
+    messages: list[Any] = [["execution_start", {"timestamp": 1000}], ["execution_cached", told], *map(list, last)]
     status = {"status_str": "success" if good else "error", "completed": good, "messages": messages}
     return {"prompt": [0, "P", GRAPH, {}, list(wanted)], "outputs": outputs, "status": status, "meta": {}}
 
@@ -98,13 +101,25 @@ def test_a_save_that_put_nothing_out_is_a_warning_and_a_node_that_never_does_is_
 )
 def test_a_run_that_shows_nothing_failed_and_names_the_nodes(outputs: dict[str, Any]) -> None:
     with pytest.raises(TaskFailedError, match=r"no output of node 10 \(SaveImage\)") as caught:
-        read_ending(entry(outputs, wanted=("10",)), GRAPH, {})
+        read_ending(entry(outputs, wanted=("10",), cached=("1",)), GRAPH, {})
     assert "no_outputs" == caught.value.type
+
+
+def test_a_cached_node_that_shows_nothing_may_have_made_something_before() -> None:
+    with pytest.raises(ForgottenOutputsError, match=r"no output of node 10 \(SaveImage\)") as caught:
+        read_ending(entry({}, wanted=("10",), cached=("1", "10")), GRAPH, {})
+    assert "output_missing" == caught.value.type
+
+
+def test_what_nodes_put_out_that_another_made_is_that_ones() -> None:
+    ending = read_ending(entry({"10.0.0.2": {"images": [file("a.png")]}}, wanted=("10",)), GRAPH, {})
+    assert ((), [], True) == (ending.warnings, ending.answer["without_output"], ending.expanded)
+    assert not read_ending(entry({"10": {"images": [file("a.png")]}}), GRAPH, {}).expanded
 
 
 def test_a_run_that_was_blocked_altogether_says_by_what() -> None:
     with pytest.raises(TaskFailedError, match=r"blocked by node 10 \(SaveImage\): too dark") as caught:
-        read_ending(entry({}, wanted=("10",)), GRAPH, {"10": "too dark"})
+        read_ending(entry({}, wanted=("10",), cached=("1",)), GRAPH, {"10": "too dark"})
     assert "no_outputs" == caught.value.type
 
 
@@ -122,6 +137,11 @@ def test_a_run_that_was_blocked_altogether_says_by_what() -> None:
         (error("no", "torch.OutOfMemoryError"), TaskInterruptedError, "out_of_memory", "node 9"),
         (error("Allocation on device "), TaskInterruptedError, "out_of_memory", "node 9"),
         (error("DefaultCPUAllocator: can't allocate memory"), TaskInterruptedError, "out_of_memory", "node 9"),
+        (error("", "MemoryError"), TaskInterruptedError, "out_of_memory", "node 9"),
+        (error("std::bad_alloc"), TaskInterruptedError, "out_of_memory", "node 9"),
+        (error("CUBLAS_STATUS_ALLOC_FAILED when calling"), TaskInterruptedError, "out_of_memory", "node 9"),
+        (error("[Errno 28] No space left on device", "OSError"), RuntimeHungError, "disk_full", "node 9"),
+        (error("CUDA driver error: unknown error"), RuntimeHungError, "gpu_fault", "node 9"),
         (error("CUDA error: an illegal memory access"), RuntimeHungError, "gpu_fault", "node 9"),
         (("execution_interrupted", {"node_id": "9"}), TaskInterruptedError, "interrupted", "interrupted"),
         (("execution_cached", {}), TaskInterruptedError, "runtime_error", "without a reason"),

@@ -98,7 +98,7 @@ def test_each_save_goes_to_the_runs_own_folder_and_the_tasks_content_is_left_alo
     assert {
         "4": node(image="darkroom/P/1.png"),
         "9": node("SaveImage", images=["4", 0], filename_prefix="darkroom/P/2"),
-        "8": node("SaveImage", images=["4", 0], filename_prefix=["5", 0]),
+        "8": node("SaveImage", images=["4", 0], filename_prefix="darkroom/P/3"),
         "7": node("SaveImage", images=["4", 0], filename_prefix="darkroom/P/4"),
     } == built
     assert "../../x" == graph["9"]["inputs"]["filename_prefix"]

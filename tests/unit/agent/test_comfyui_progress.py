@@ -57,6 +57,15 @@ def test_nodes_count_by_the_time_that_they_took_before(ran_once: NodeTimes) -> N
     assert 0.7 < later.share < 0.8  # 30 s of 40 s
 
 
+def test_the_last_node_takes_its_time_too(clock: list[float]) -> None:
+    times = NodeTimes()
+    progress = Progress("P", GRAPH, times)
+    for node, at in (("9", 0), (None, 7)):
+        clock[0] = at
+        begin(progress, node)
+    assert 7 == times.expect("SaveImage")
+
+
 def test_events_of_other_prompts_are_not_ours() -> None:
     progress = Progress("P", GRAPH, NodeTimes())
     step(progress, 10, prompt_id="Q")

@@ -52,6 +52,7 @@ async def test_a_run_without_progress_is_interrupted_and_its_runtime_hangs(
     with pytest.raises(RuntimeHungError, match="no progress"):
         await bench.runs.run(lease, JOB)
     assert (1, 0.4) == (bench.runtime.interrupts, lease.progress)
+    assert bench.health.hung
 
 
 async def test_a_runtime_that_does_not_say_how_far_it_is_does_not_stall(

@@ -17,22 +17,27 @@ job that is sent over it next would be lost. What only reads is asked again by a
 _LONGEST_TEXT = 1024
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\r\n]*")
 _OUT_OF_MEMORY = re.compile(
-    r"out ?of ?memory|allocation on device|can't allocate memory|not enough memory|unable to allocate",
+    r"out ?of ?memory|allocation on device|can't allocate memory|not enough memory|unable to allocate"
+    r"|\bMemoryError\b|\bbad_alloc\b|_ALLOC_FAILED\b",
     re.IGNORECASE,
 )
-_GPU_FAULT = re.compile(r"\b(CUDA|HIP) error\b|\bCUBLAS_STATUS_|\bcuDNN error\b", re.IGNORECASE)
+_GPU_FAULT = re.compile(r"\b(CUDA|HIP)( driver)? error\b|\bCUBLAS_STATUS_|\bcuDNN error\b", re.IGNORECASE)
+_DISK_FULL = re.compile(r"no space left on device", re.IGNORECASE)
 _PATH = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?[\\/](?:[\w.@+-]+[\\/])+([\w.@+-]*)")
 
 
 def machine_fault(text: str, message: str) -> TaskInterruptedError | None:
     """What a runtime's complaint means where it lies in the machine, not in the task; None elsewhere.
 
-    Without memory another run may go right. A process whose GPU faulted does nothing right any more.
+    Without memory another run may go right. A process whose GPU faulted does nothing right any more, nor does one
+    whose disk is full: what it wrote goes with its container.
     """
     if _OUT_OF_MEMORY.search(text):
         return TaskInterruptedError("out_of_memory", message)
     if _GPU_FAULT.search(text):
         return RuntimeHungError("gpu_fault", message)
+    if _DISK_FULL.search(text):
+        return RuntimeHungError("disk_full", message)
     return None
 
 

@@ -24,7 +24,7 @@ from darkroom_agent.faults import RuntimeBusyError, RuntimeHungError, RuntimeLos
 from darkroom_agent.flags import Flag, first_of
 from darkroom_agent.logs import EventLog
 from darkroom_agent.runtimes import Job, Outputs, RuntimeConfig
-from darkroom_agent.runtimes.comfyui_answers import Ending, partial, read_ending, refusal
+from darkroom_agent.runtimes.comfyui_answers import Ending, ForgottenOutputsError, partial, read_ending, refusal
 from darkroom_agent.runtimes.comfyui_graph import (
     FOLDER,
     INPUTS,
@@ -111,8 +111,13 @@ class ComfyUi:
                 await self._send(prompt, graph)
                 entry = await self._await_end(prompt, prompt.progress, prompt.follower)
             ending = read_ending(entry, graph, prompt.progress.blocked)
+        except ForgottenOutputsError:
+            await self._server.forget_results()
+            raise
         finally:
             self._prompt = None
+        if ending.expanded:  # the same graph would run from the cache, which does not tell of what it put out
+            await self._server.forget_results()
         await job.hand_over()
         return await self._collect(ending)
 

@@ -19,6 +19,10 @@ _SHOWS = re.compile(r"save|preview|combine", re.IGNORECASE)  # others may end a 
 _FILE_FIELDS = ("filename", "subfolder", "type", "format")
 
 
+class ForgottenOutputsError(TaskInterruptedError):
+    """What cached nodes made is not told: ComfyUI leaves out what was put out within a node that expanded."""
+
+
 @dataclass(frozen=True)
 class Ending:
     """A prompt that ended well.
@@ -27,11 +31,13 @@ class Ending:
         files: its files, in the order of the nodes: those that were saved or, where none was, the previews.
         answer: all that is told about the run, as JSON; files are named by their numbers, from 1.
         warnings: which nodes made nothing although they should have, in words.
+        expanded: whether nodes put something out that stand in no graph, but were made by others while they ran.
     """
 
     files: tuple[StoredFile, ...]
     answer: JsonObject
     warnings: tuple[str, ...] = ()
+    expanded: bool = False
 
 
 def refusal(receipt: Receipt, graph: JsonObject) -> TaskFailedError:
@@ -60,6 +66,7 @@ def read_ending(entry: JsonObject, graph: JsonObject, blocked: Mapping[str, str]
     Raises:
         TaskFailedError: `node_failed`, or `no_outputs` where the run ended well with nothing to show.
         TaskInterruptedError: it was interrupted, or the GPU is short of memory or broken.
+        ForgottenOutputsError: it ended well, and cached nodes may have had something to show.
     """
     status = _object(entry.get("status"))
     messages = [m for m in _list(status.get("messages")) if isinstance(m, list) and len(m) == 2]  # noqa: PLR2004  name, data
@@ -71,7 +78,12 @@ def read_ending(entry: JsonObject, graph: JsonObject, blocked: Mapping[str, str]
     saved = [file for file in listed if file.type == "output"] or [f for f in listed if f.type == "temp"]
     silent = _silent(entry, outputs)
     if not saved and not any(_holds_something(output) for output in outputs.values()):
-        raise _nothing(silent, blocked, graph)
+        nothing = _nothing(silent, blocked, graph)
+        raise (
+            ForgottenOutputsError("output_missing", str(nothing))
+            if set(silent) & set(_cached(messages))
+            else nothing
+        )
     numbers = {file: number for number, file in enumerate(saved, 1)}
     answer = {
         "outputs": {
@@ -89,7 +101,7 @@ def read_ending(entry: JsonObject, graph: JsonObject, blocked: Mapping[str, str]
         for node in silent
         if node not in blocked and _SHOWS.search(_class(graph, node) or "")
     ]
-    return Ending(tuple(saved), answer, tuple(warnings))
+    return Ending(tuple(saved), answer, tuple(warnings), expanded=not outputs.keys() <= graph.keys())
 
 
 def name_node(node_id: object, graph: JsonObject, class_type: object = None) -> str:
@@ -174,7 +186,8 @@ def _silent(entry: JsonObject, outputs: JsonObject) -> list[str]:
     """The nodes that were to put something out and did not: others blocked them, or they only pass on."""
     prompt = _list(entry.get("prompt"))
     wanted = _list(prompt[_TO_EXECUTE]) if len(prompt) > _TO_EXECUTE else []
-    return sorted((str(node) for node in wanted if str(node) not in outputs), key=sort_key)
+    told = {node for name in outputs for node in (name, name.partition(".")[0])}  # `b.0.0.2` was made by `b`
+    return sorted((str(node) for node in wanted if str(node) not in told), key=sort_key)
 
 
 def _cached(messages: list[list[Any]]) -> list[str]:

@@ -91,7 +91,7 @@ def build_graph(content: JsonObject, names: Mapping[Place, str], folder: str) ->
         if clean["class_type"] in _SOCKET_SAVES:
             clean["class_type"] = _SOCKET_SAVES[clean["class_type"]]
             inputs = {**inputs, "filename_prefix": ""}
-        if isinstance(inputs.get("filename_prefix"), str):
+        if "filename_prefix" in inputs:
             inputs = {**inputs, "filename_prefix": f"{folder}/{number}"}
         graph[node_id] = clean | {"inputs": inputs}
     return graph

@@ -84,6 +84,7 @@ class Progress:
             case "execution_cached":
                 self._leave_out(str(node) for node in data.get("nodes") or ())
             case "executing" if data.get("node") is None:
+                self._end_node()
                 self.ended.set()
             case "executing":
                 self._begin(str(data["node"]))
@@ -107,13 +108,17 @@ class Progress:
         self._weights.update((node_id, 0.0) for node_id in cached if node_id in self._classes)
 
     def _begin(self, node_id: str) -> None:
-        now = time.monotonic()
-        if self._current is not None:
-            before, since = self._current
-            self._mark({before: 1.0})
-            if before in self._classes:
-                self._times.note(self._classes[before], now - since)
-        self._current = (node_id, now)
+        self._end_node()
+        self._current = (node_id, time.monotonic())
+
+    def _end_node(self) -> None:
+        if self._current is None:
+            return
+        node_id, since = self._current
+        self._mark({node_id: 1.0})
+        if node_id in self._classes:
+            self._times.note(self._classes[node_id], time.monotonic() - since)
+        self._current = None
 
 
 class Follower:

@@ -7,7 +7,6 @@ runtime knows: it checks that when it gets the graph.
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from typing import TypeGuard
@@ -22,6 +21,7 @@ MAX_DEPTH = 300
 """So many nodes may follow one another. ComfyUI goes along the links by recursion, which Python ends after 1,000
 calls, and its worker does not outlive that."""
 
+_NAMED = 5
 _LINK_LENGTH = 2
 _LONGEST_NAME = 255
 _FILE_FIELD = re.compile(
@@ -46,8 +46,9 @@ def check_workflow(graph: JsonObject, at: str) -> None:
     """
     fault = _find_other_format(graph)
     faults = [FieldError(at, fault)] if fault else list(islice(_find_faults(graph, at), MAX_FAULTS))
-    if not faults and _depth(graph) > MAX_DEPTH:
-        faults = [FieldError(at, f"has more than {MAX_DEPTH} nodes one after the other")]
+    if not faults:
+        fault = _find_endless(graph)
+        faults = [FieldError(at, fault)] if fault else []
     if faults:
         raise InvalidRequestError(fields=faults)
 
@@ -103,17 +104,21 @@ def _find_faults(graph: JsonObject, at: str) -> Iterator[FieldError]:
                     yield FieldError(f"{place}.inputs.{field}", message)
 
 
-def _depth(graph: JsonObject) -> int:
-    """How many nodes follow one another at most; nodes on a circle, which ComfyUI refuses, do not count."""
+def _find_endless(graph: JsonObject) -> str | None:
+    """What is wrong with a graph that goes round in a circle, or deeper than ComfyUI can go; used or not."""
     sources = {node_id: set(_sources(node)) for node_id, node in graph.items()}
-    sorter, depths = TopologicalSorter(sources), dict.fromkeys(graph, 0)
-    with suppress(CycleError):
-        sorter.prepare()
-    while ready := sorter.get_ready():
-        for node_id in ready:
+    depths: dict[str, int] = {}
+    try:
+        for node_id in TopologicalSorter(sources).static_order():
             depths[node_id] = 1 + max((depths[source] for source in sources[node_id]), default=0)
-        sorter.done(*ready)
-    return max(depths.values(), default=0)
+    except CycleError as error:
+        circle = error.args[1]
+        names = ", ".join(circle[:_NAMED]) + (", …" if len(circle) > _NAMED else "")
+        return f"has links in a circle: nodes {names[:_LONGEST_NAME]}"
+    deepest = max(depths.values(), default=0)
+    return (
+        f"has {deepest} nodes one after the other; at most {MAX_DEPTH} are taken" if deepest > MAX_DEPTH else None
+    )
 
 
 def _sources(node: JsonObject) -> Iterator[str]:
