@@ -89,16 +89,19 @@ class Budget:
     @contextmanager
     def trial(self, link: Link) -> Iterator[Callable[[int], None]]:
         """A function that takes bytes for one try; where that comes to nothing, they are given back."""
-        taken = 0
+        taken, is_over = 0, False
 
         def take(size: int) -> None:
             nonlocal taken
+            if is_over:  # a thread went on after its time
+                raise TransientFetchError("the try is over")
             taken += size
             self.take(link, size)
 
         try:
             yield take
         except BaseException:
+            is_over = True
             with self._lock:
                 self._left += taken
             raise

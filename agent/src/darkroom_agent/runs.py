@@ -147,7 +147,7 @@ class Runs:
                 await asyncio.wait({work}, timeout=_INTERRUPT_AGAIN)
         finally:
             if ask is not None:
-                await asyncio.wait({ask}, timeout=LAST_INTERRUPT_SECONDS)
+                await asyncio.wait({ask}, timeout=0 if self._drain.halted.is_set() else LAST_INTERRUPT_SECONDS)
                 await cancel(ask)
 
     async def _ask_to_stop(self) -> None:

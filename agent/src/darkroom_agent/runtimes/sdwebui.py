@@ -276,9 +276,8 @@ class SdWebUi:
             raise RuntimeHungError("runtime_hung", message) from error
         except TaskFailedError as error:
             raise TaskFailedError("model_load_failed", f"{checkpoint.title}: {error}") from error
-        if not _is_same(
-            await self._current(), checkpoint
-        ):  # so AUTOMATIC1111 answers 200 to what it could not load
+        current = await self._current()
+        if current is not None and not _is_same(current, checkpoint):  # AUTOMATIC1111 answered 200 all the same
             raise TaskFailedError("model_load_failed", f"{checkpoint.title}: the runtime could not load it")
 
     def _check_model(self, expected: Checkpoint | None, used: str | None, *, needed: bool) -> None:
