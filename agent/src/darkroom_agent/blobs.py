@@ -1,8 +1,8 @@
 """Files in S3, written for as little of the pod's processor as can be.
 
-To put half a megabyte takes botocore 4 ms of CPU, object_store 1 to 1.5 (decision 0027). So object_store is tried
-first, once. What it does not take or bring to its end is boto3's, whose retries and errors are those of every other
-call.
+To put half a megabyte takes botocore 4 ms of CPU, object_store less than one (decision 0027). So object_store is
+tried first, once. What it does not take or bring to its end is boto3's, whose retries and errors are those of every
+other call.
 """
 
 from collections.abc import Mapping

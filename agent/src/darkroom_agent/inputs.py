@@ -119,15 +119,15 @@ class Inputs:
             for links in places
         ]
         try:
-            await asyncio.wait(fetches, timeout=self._limits.seconds, return_when=asyncio.FIRST_EXCEPTION)
-            for fetch in fetches:
-                if fetch.done():
-                    fetch.result()
+            done, late = await asyncio.wait(
+                fetches, timeout=self._limits.seconds, return_when=asyncio.FIRST_EXCEPTION
+            )
+            found = [fetch.result() for fetch in fetches if fetch in done]
             for links, fetch in zip(places, fetches, strict=True):
-                if not fetch.done():
+                if fetch in late:
                     message = f"{links[0].place}: the task's inputs did not come within {self._limits.seconds:g} s"
                     raise FailedForNowError("input_unavailable", message)
-            return [fetch.result() for fetch in fetches]
+            return found
         finally:
             await cancel(*fetches)
 

@@ -79,11 +79,9 @@ def read_ending(entry: JsonObject, graph: JsonObject, blocked: Mapping[str, str]
     silent = _silent(entry, outputs)
     if not saved and not any(_holds_something(output) for output in outputs.values()):
         nothing = _nothing(silent, blocked, graph)
-        raise (
-            ForgottenOutputsError("output_missing", str(nothing))
-            if set(silent) & set(_cached(messages))
-            else nothing
-        )
+        if set(silent) & set(_cached(messages)):
+            raise ForgottenOutputsError("output_missing", str(nothing))
+        raise nothing
     numbers = {file: number for number, file in enumerate(saved, 1)}
     answer = {
         "outputs": {

@@ -18,9 +18,8 @@ from darkroom_agent.runtimes.answers import machine_fault, tidy, without_files
 _CLIENT_FAULTS = frozenset({400, 404, 413, 422})
 _GATEWAY_FAULTS = frozenset({502, 503, 504})
 _UNAUTHORIZED = frozenset({401, 403})
-_NO_MODEL = (
-    "'NoneType' object has no attribute 'sd_checkpoint_info'"  # a failed load left it so; only a restart helps
-)
+_NO_MODEL = "'NoneType' object has no attribute 'sd_checkpoint_info'"
+"""What a WebUI says that a failed load left without a model; only a restart helps."""
 
 
 @dataclass(frozen=True)
